@@ -1,0 +1,1 @@
+"""Hardware-aware neural architecture search that measures what it promises."""

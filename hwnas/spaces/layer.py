@@ -1,0 +1,164 @@
+"""The layer: one executed layer or block, the description that everything else reads.
+
+A network is a chain of layers. Cost counting, profiling, tables, features, the torch module and
+the names inside ONNX files all come from it. `Layer.ops` opens a block into its operations.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+LayerKind = Literal["conv", "mbconv", "pool", "linear"]
+OpKind = Literal["conv", "depthwise", "pool", "scale", "add", "linear"]
+Activation = Literal["none", "relu", "relu6", "h_swish", "h_sigmoid"]
+
+FLOAT_BITS = 32
+
+
+def make_divisible(value: float, divisor: int = 8) -> int:
+    """Returns the multiple of `divisor` nearest to `value`, at least 90 % of it.
+
+    Source: MobileNetV2 (Sandler et al., 2018), reference code; Once-for-All uses the same rule.
+    """
+    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * value else rounded
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operation inside a layer, batch normalisation folded into it.
+
+    `conv` and `linear` carry weights and, where `bias` is set, a bias; `depthwise` is a
+    convolution with one filter a channel; `pool` averages the whole map; `scale` multiplies a map
+    by one factor a channel (squeeze-and-excitation); `add` is the residual sum.
+    """
+
+    name: str
+    kind: OpKind
+    in_channels: int
+    out_channels: int
+    in_size_px: int
+    kernel: int = 1
+    stride: int = 1
+    activation: Activation = "none"
+    norm: bool = True
+    bias: bool = True
+
+    @property
+    def out_size_px(self) -> int:
+        """The side of the output map in px; 1 after a pool."""
+        return 1 if self.kind == "pool" else (self.in_size_px - 1) // self.stride + 1
+
+    @property
+    def weights(self) -> int:
+        """The number of weights, without bias and normalisation."""
+        if self.kind == "depthwise":
+            return self.out_channels * self.kernel**2
+        if self.kind in ("conv", "linear"):
+            return self.in_channels * self.out_channels * self.kernel**2
+        return 0
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one image; pooling, scaling and adding count as none."""
+        return self.weights * self.out_size_px**2
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One executed layer or block of a network.
+
+    Kinds: `conv` (a dense convolution), `mbconv` (inverted bottleneck: 1x1 expand, depthwise,
+    squeeze-and-excitation, 1x1 project; without the expand where mid equals in), `pool` (global
+    average) and `linear`. Two layers are equal when they run alike: the name does not count.
+
+    Attributes:
+        in_size_px: side of the square input map.
+        mid_channels: channels of an mbconv's depthwise convolution; 0 for other kinds.
+        se: squeeze-and-excitation after the depthwise activation.
+        norm: batch normalisation follows (folded when the network runs); a `conv` without it has
+            no bias either, a `linear` always has one.
+        weight_bits, activation_bits: 32 is floating point.
+    """
+
+    kind: LayerKind
+    in_channels: int
+    out_channels: int
+    in_size_px: int
+    kernel: int = 1
+    stride: int = 1
+    mid_channels: int = 0
+    se: bool = False
+    activation: Activation = "none"
+    norm: bool = True
+    weight_bits: int = FLOAT_BITS
+    activation_bits: int = FLOAT_BITS
+    name: str = field(default="", compare=False)
+
+    @property
+    def out_size_px(self) -> int:
+        """The side of the output map in px, with padding kernel // 2; 1 after a pool."""
+        return 1 if self.kind == "pool" else (self.in_size_px - 1) // self.stride + 1
+
+    @property
+    def residual(self) -> bool:
+        """Whether the input is added to the output."""
+        return self.kind == "mbconv" and self.stride == 1 and self.in_channels == self.out_channels
+
+    @property
+    def expands(self) -> bool:
+        """Whether an mbconv has an expanding convolution."""
+        return self.kind == "mbconv" and self.mid_channels != self.in_channels
+
+    @property
+    def se_channels(self) -> int:
+        """Hidden channels of squeeze-and-excitation; 0 without it."""
+        return make_divisible(self.mid_channels // 4) if self.se else 0
+
+    @property
+    def quantizable(self) -> bool:
+        """Whether the layer has weights, and so bits of its own."""
+        return self.kind != "pool"
+
+    @property
+    def quantized(self) -> bool:
+        """Whether weights or activations are below floating point."""
+        return min(self.weight_bits, self.activation_bits) < FLOAT_BITS
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        """The operations in the order they run; names are unique within the layer."""
+        if self.kind == "mbconv":
+            return tuple(self._mbconv_ops())
+        return (
+            Op(
+                name=self.kind,
+                kind=self.kind,
+                in_channels=self.in_channels,
+                out_channels=self.out_channels,
+                in_size_px=self.in_size_px,
+                kernel=self.kernel,
+                stride=self.stride,
+                activation=self.activation,
+                norm=self.norm and self.kind == "conv",
+                bias=self.norm or self.kind == "linear",
+            ),
+        )
+
+    def _mbconv_ops(self) -> list[Op]:
+        mid, size, out_size = self.mid_channels, self.in_size_px, self.out_size_px
+        hidden = self.se_channels
+        ops = []
+        if self.expands:
+            ops.append(Op("expand", "conv", self.in_channels, mid, size, activation=self.activation))
+        ops.append(Op("depthwise", "depthwise", mid, mid, size, self.kernel, self.stride, self.activation))
+        if self.se:
+            ops += [
+                Op("se_pool", "pool", mid, mid, out_size),
+                Op("se_reduce", "conv", mid, hidden, 1, activation="relu", norm=False),
+                Op("se_expand", "conv", hidden, mid, 1, activation="h_sigmoid", norm=False),
+                Op("se_scale", "scale", mid, mid, out_size),
+            ]
+        ops.append(Op("project", "conv", mid, self.out_channels, out_size))
+        if self.residual:
+            ops.append(Op("add", "add", self.out_channels, self.out_channels, out_size))
+        return ops

@@ -1,0 +1,43 @@
+"""Spaces by name: those that come with hwnas, and those other packages register."""
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+
+from hwnas.errors import InputError, unknown_name
+from hwnas.spaces.mobilenet import MobileNetSpace
+from hwnas.spaces.recipes import DEMO, OFA_MOBILENETV3_W10
+from hwnas.spaces.space import Space
+
+ENTRY_POINT_GROUP = "hwnas.spaces"
+
+_BUILT_IN: dict[str, Callable[[int | None], Space]] = {
+    "demo": lambda classes: MobileNetSpace(DEMO, classes or 10),
+    "ofa-mobilenetv3-w1.0": lambda classes: MobileNetSpace(OFA_MOBILENETV3_W10, classes or 1000),
+}
+
+
+def space_names() -> list[str]:
+    """Returns the names of all spaces, built in and registered."""
+    return sorted({*_BUILT_IN, *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
+
+
+def get_space(name: str, num_classes: int | None = None) -> Space:
+    """Returns a space by name.
+
+    Args:
+        name: of a built-in space, or of an entry point in the group `hwnas.spaces`, which must be
+            a function from the number of classes (or None) to a `Space`.
+        num_classes: outputs of the classifier; None takes the space's own default.
+
+    Raises:
+        InputError: no such space (with the nearest name), or fewer than two classes.
+    """
+    if num_classes is not None and num_classes < 2:
+        raise InputError(f"a classifier needs at least 2 classes, but got {num_classes}")
+    if name in _BUILT_IN:
+        return _BUILT_IN[name](num_classes)
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.name == name:
+            space: Space = point.load()(num_classes)
+            return space
+    raise unknown_name("space", name, space_names())
