@@ -1,0 +1,63 @@
+"""The command line: it parses, calls and prints; the work is done on the floors below."""
+
+import signal
+import sys
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+from typer._click.exceptions import ClickException
+
+from hwnas.cli import devices, evaluate, export, predict, profile, report, search, spaces, train, verify
+from hwnas.errors import HwnasError
+from hwnas.version import __version__
+
+app = typer.Typer(
+    name="hwnas",
+    help="The best network for the device in your hand: measure, search, and export files that keep their promise.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Start with: hwnas search --target-latency 25ms",
+)
+for command in (spaces, devices, train, evaluate, profile, predict, search, export, verify, report):
+    name = command.__name__.rsplit(".", 1)[1]
+    app.command(name, epilog=f"Example: {command.EXAMPLE}")(getattr(command, name))
+
+
+@app.callback()
+def version(
+    show: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)
+    ] = False,
+) -> None:
+    """The best network for the device in your hand: measure, search, export files that keep their promise."""
+    if show:
+        sys.stdout.write(f"hwnas {__version__}\n")
+        raise typer.Exit
+
+
+def main() -> NoReturn:
+    """Runs the command line; errors become one line and an exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = app(standalone_mode=False)
+    except HwnasError as error:
+        _fail(str(error), error.exit_code)
+    except ClickException as error:
+        _fail(error.format_message(), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted; repeat the same command to resume", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(0) from None
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    sys.stderr.write("hwnas: " + " ".join(message.split()) + "\n")
+    raise SystemExit(code)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,114 @@
+"""Options that several commands share, and how their texts become values."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hwnas.errors import InputError
+
+if TYPE_CHECKING:
+    from hwnas.data import Dataset
+    from hwnas.profilers.device import Device
+    from hwnas.spaces import Space
+    from hwnas.supernet import Supernet
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random choice.")]
+Data = Annotated[
+    str,
+    typer.Option("--data", help="Data set: digits, imagefolder:PATH, cifar10:PATH, or a registered name."),
+]
+SupernetFile = Annotated[
+    Path | None,
+    typer.Option("--supernet", help="A trained supernet (.safetensors); without it the demo supernet."),
+]
+SpaceName = Annotated[str, typer.Option("--space", help="A space, as `hwnas spaces` lists them.")]
+DeviceName = Annotated[str, typer.Option("--device", help="A device, as `hwnas devices` lists them.")]
+StoreFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--store", help="Measurement store (SQLite); without it the one in HWNAS_HOME or your data folder."
+    ),
+]
+
+
+def parsed_bits(text: str | None) -> tuple[int, ...]:
+    """Returns the bitwidths of a text such as `32,8`; () for None.
+
+    Raises:
+        InputError: not whole numbers from 1 to 16, or 32.
+    """
+    if text is None:
+        return ()
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() and (1 <= int(part) <= 16 or int(part) == 32) for part in parts):
+        raise InputError(f"--bits must be bitwidths from 1 to 16, or 32, such as 32,8, but got '{text}'")
+    return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+def usable_device(name: str, space: "Space") -> "Device":
+    """Returns a device that can run here.
+
+    Raises:
+        InputError: no such device, or not usable here; the message says what would make it so.
+    """
+    from hwnas.errors import UnavailableError
+    from hwnas.profilers import get_device
+
+    device = get_device(name, space)
+    reason = device.unavailable()
+    if reason:
+        raise UnavailableError(f"device '{name}' is not usable here: {reason}")
+    return device
+
+
+def opened_supernet(path: Path | None) -> "Supernet":
+    """Returns the supernet in a file, or the demo supernet."""
+    from hwnas.supernet import demo_supernet_path, load_supernet
+
+    return load_supernet(path or demo_supernet_path())
+
+
+def dataset_for(spec: str, supernet: "Supernet") -> "Dataset":
+    """Returns a data set whose classes fit the supernet.
+
+    Raises:
+        InputError: no such data set, or another number of classes.
+    """
+    from hwnas.data import get_dataset
+
+    dataset = get_dataset(spec)
+    if dataset.num_classes != supernet.space.num_classes:
+        raise InputError(
+            f"data '{spec}' has {dataset.num_classes} classes, but the supernet was trained for "
+            f"{supernet.space.num_classes}; name the data it was trained on with --data"
+        )
+    return dataset
+
+
+def architecture_rows(texts: list[str], file: Path | None) -> list[dict[str, Any]]:
+    """Returns the parsed JSON objects of texts and of a file with one object a line.
+
+    Raises:
+        InputError: a text or line that is no JSON object; the file's line is named.
+    """
+    rows = [_row(text, "--architecture") for text in texts]
+    if file:
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"cannot read architectures from {file}: {error}") from error
+        rows += [_row(line, f"{file} line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+    return rows
+
+
+def _row(text: str, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: not valid JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise InputError(f'{where}: must be a JSON object such as {{"ks": [...], ...}}, but got {text[:40]}')
+    return row

@@ -1,0 +1,108 @@
+"""What commands print: progress on stderr, results on stdout, JSON where it is asked for."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from hwnas.progress import Progress
+
+# A pipe gets a line for a step at most so often.
+_PLAIN_INTERVAL_S = 5.0
+
+
+def print_json(value: Any) -> None:
+    """Prints a value as JSON on stdout."""
+    sys.stdout.write(json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
+    """Prints a table on stdout; columns of numbers are set to the right. Text is taken literally."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title or None, box=None, pad_edge=False, title_justify="left")
+    for index, column in enumerate(columns):
+        numeric = all(_is_figure(row[index]) for row in rows)
+        table.add_column(column, justify="right" if numeric and rows else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(_printable(str(cell))) for cell in row))
+    width = None if sys.stdout.isatty() else 200
+    Console(file=sys.stdout, width=width).print(table)
+
+
+def say(text: str) -> None:
+    """Prints one line on stderr."""
+    sys.stderr.write(_printable(text) + "\n")
+    sys.stderr.flush()
+
+
+@contextmanager
+def showing_progress() -> Iterator[Progress]:
+    """Yields a listener: bars where stderr is a terminal, plain lines elsewhere."""
+    if not sys.stderr.isatty():
+        yield PlainProgress(sys.stderr)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        yield _BarProgress(bars)
+
+
+class PlainProgress:
+    """Writes lines; a running step gets one at its start, its end and every few seconds."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._shown: dict[str, float] = {}
+
+    def say(self, text: str) -> None:
+        """Writes the line."""
+        self._out.write(_printable(text) + "\n")
+        self._out.flush()
+
+    def step(self, what: str, done: int, total: int) -> None:
+        """Writes how far the step is, unless it was just written."""
+        now = time.monotonic()
+        ended = done >= total
+        if not ended and now - self._shown.get(what, -_PLAIN_INTERVAL_S) < _PLAIN_INTERVAL_S:
+            return
+        if ended and what not in self._shown:
+            return  # nothing was left to do
+        self._shown[what] = now
+        if ended:
+            del self._shown[what]
+        self.say(f"{what}: {done}/{total}")
+
+
+class _BarProgress:
+    def __init__(self, bars: Any) -> None:
+        self._bars = bars
+        self._tasks: dict[str, Any] = {}
+
+    def say(self, text: str) -> None:
+        from rich.text import Text
+
+        self._bars.console.print(Text(_printable(text)))
+
+    def step(self, what: str, done: int, total: int) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(_printable(what), total=total)
+        self._bars.update(self._tasks[what], completed=done, total=total)
+        if done >= total:
+            self._bars.remove_task(self._tasks.pop(what))
+
+
+def _printable(text: str) -> str:
+    """Returns text without characters that steer a terminal; names come from outside."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _is_figure(cell: object) -> bool:
+    return isinstance(cell, int | float) or str(cell)[:1].isdigit() or str(cell) == "-"

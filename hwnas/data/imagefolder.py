@@ -1,0 +1,362 @@
+"""`imagefolder:PATH`: a folder of images, one folder a class, as torchvision's `ImageFolder` reads.
+
+Two layouts are known:
+
+    PATH/train/CLASS/**/IMAGE, with PATH/val (or valid, validate, validation) and PATH/test or not
+    PATH/CLASS/**/IMAGE
+
+Who gets which image, class by class; where a folder feeds several splits, a hash of the file name
+decides, so the same names are split alike on every machine:
+
+    folders there      train, calibrate   validate    test
+    train, val, test   train              val         test
+    train, val         train              half val    half val
+    train, test        train              train       test
+    train alone, or classes only: all four from the same images
+
+Images are decoded when asked for, so a folder of any size fits in memory.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from hwnas.data.dataset import Dataset, Images, Indices, PerChannel, Split, fingerprint
+from hwnas.errors import InputError
+
+EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+_VAL_FOLDERS = ("val", "valid", "validate", "validation")
+_SPLIT_FOLDERS = ("train", *_VAL_FOLDERS, "test")
+_MEAN: PerChannel = (0.485, 0.456, 0.406)  # ImageNet's, which published weights expect
+_STD: PerChannel = (0.229, 0.224, 0.225)
+_DECODERS = min(8, os.cpu_count() or 1)  # threads; Pillow releases the interpreter lock
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderSettings:
+    """How a folder of images is read.
+
+    Attributes:
+        canvas_px: side of the decoded images; the largest size a network will see.
+        crop_share: the centre square kept, as a share of the shorter side; 224 of 256 is how
+            ImageNet figures are made.
+        validate_share: of each class, where `validate` is cut from the training images.
+        test_share: of each class, where `test` is.
+        calibrate_share: of each class, cut from the training images.
+        calibrate_max: about as many images as `calibrate` has at most; a few thousand are enough
+            to set batch norm, and training can use the rest.
+    """
+
+    canvas_px: int = 224
+    crop_share: float = 0.875
+    validate_share: float = 0.10
+    test_share: float = 0.10
+    calibrate_share: float = 0.10
+    calibrate_max: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """An image file: its name relative to its class folder, with `/`, its size and its label."""
+
+    path: str
+    name: str
+    size_bytes: int
+    label: int
+
+
+def imagefolder(path: Path, settings: FolderSettings | None = None) -> Dataset:
+    """Returns the data set in a folder; the file names are read now, images when asked for.
+
+    Files whose names end in none of `EXTENSIONS` and names that begin with a dot or `__` are passed
+    over. The fingerprint covers names, sizes in bytes, labels, splits and settings.
+
+    Args:
+        path: the folder, in one of the two layouts above.
+        settings: `FolderSettings()` where not given.
+
+    Raises:
+        InputError: the folder is missing, is a file, or cannot be read; it has no class folders,
+            one class only, images beside the class folders, a class with too few images, an empty
+            file, or classes that differ between its parts.
+    """
+    settings = settings or FolderSettings()
+    _require_folder(path)
+    _require_no_loose_image(path)
+    parts = _parts(path)
+    classes = _class_names(parts["train"])
+    files: dict[str, list[_File]] = {}
+    for part, folder in parts.items():
+        _require_same_classes(classes, parts["train"], folder)
+        shares = _shares(part, set(parts), len(classes), settings)
+        for label, class_name in enumerate(classes):
+            members = _images_of_class(folder / class_name, label)
+            for split, chosen in _deal(members, shares, folder / class_name).items():
+                files.setdefault(split, []).extend(chosen)
+
+    @cache
+    def make_split(name: str) -> Split:
+        return FolderSplit(
+            labels=np.array([file.label for file in files[name]], dtype=np.int64),
+            mean=_MEAN,
+            std=_STD,
+            paths=tuple(file.path for file in files[name]),
+            settings=settings,
+        )
+
+    contents = [
+        f"{split}/{file.label}/{file.size_bytes}/{file.name}".encode(errors="surrogateescape")
+        for split in sorted(files)
+        for file in files[split]
+    ]
+    return Dataset(
+        name=f"imagefolder:{path}",
+        class_names=classes,
+        canvas_px=settings.canvas_px,
+        fingerprint=fingerprint({**asdict(settings), "classes": classes}, *contents),
+        mean=_MEAN,
+        std=_STD,
+        make_split=make_split,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FolderSplit(Split):
+    """A split of image files, decoded when asked for."""
+
+    paths: tuple[str, ...] = field(repr=False)
+    settings: FolderSettings
+
+    def images(self, indices: Indices) -> Images:
+        """Returns the decoded images, by several threads.
+
+        Raises:
+            InputError: a file is gone, truncated or no image; the first such in the order asked.
+        """
+        chosen = [self.paths[int(index)] for index in indices]
+        side_px = self.settings.canvas_px
+        result = np.empty((len(chosen), side_px, side_px, 3), np.uint8)
+        with ThreadPoolExecutor(_DECODERS) as threads:
+            decoded = threads.map(lambda path: decode(path, self.settings), chosen)
+            for row, image in enumerate(decoded):
+                result[row] = image
+        return result
+
+
+def decode(path: str | Path, settings: FolderSettings) -> Images:
+    """Returns one image as uint8 RGB [canvas, canvas, 3]: centre square, resized with antialiasing.
+
+    Orientation tags are not followed and transparency is dropped, as in torchvision.
+
+    Raises:
+        InputError: the file is no image, is truncated, or has more than 8 bits per channel.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            if image.mode.startswith(("I", "F")):
+                raise InputError(
+                    f"image {path} must have 8 bits per channel, but has Pillow's mode "
+                    f"'{image.mode}'; convert it to 8-bit grey or RGB"
+                )
+            opaque = image.convert("RGBA") if "transparency" in image.info else image
+            rgb = opaque.convert("RGB")
+    except InputError:
+        raise
+    except Exception as error:  # decoders raise whatever broken bytes lead them to
+        raise InputError(
+            f"cannot read image {path}: {error}; replace it, or remove it from the folder"
+        ) from error
+    width, height = rgb.size
+    kept = settings.crop_share * min(width, height)
+    left, top = (width - kept) / 2, (height - kept) / 2
+    square = rgb.resize(
+        (settings.canvas_px, settings.canvas_px),
+        Image.Resampling.BILINEAR,
+        box=(left, top, left + kept, top + kept),
+    )
+    return np.asarray(square)
+
+
+def _parts(path: Path) -> dict[str, Path]:
+    """Returns the folders that hold classes: `train` (all there is, perhaps), `val`, `test`.
+
+    A folder named `train` or `test` may also be a class (of vehicles, of exams): it is taken for
+    one where it holds no folders itself, has classes beside it, and is not one of a pair.
+    """
+    there = {name: path / name for name in _SPLIT_FOLDERS if (path / name).is_dir()}
+    others = [folder for folder in _folders(path) if folder not in there]
+    if others and ("train" not in there or len(there) == 1):
+        there = {name: place for name, place in there.items() if _folders(place)}
+    if not there:
+        return {"train": path}
+    if "train" not in there:
+        raise InputError(
+            f"{path} has {'/ and '.join(there)}/ but no train/; put the training images in "
+            f"{path / 'train'}/CLASS/"
+        )
+    vals = [name for name in _VAL_FOLDERS if name in there]
+    if len(vals) > 1:
+        raise InputError(f"{path} must have one validation folder, but has {', '.join(vals)}")
+    if others:
+        raise InputError(
+            f"{path} has train/, but also {', '.join(others[:3])}/ beside it; leave only train/, "
+            f"val/ and test/ there"
+        )
+    found = {"train": there["train"]}
+    if vals:
+        found["val"] = there[vals[0]]
+    if "test" in there:
+        found["test"] = there["test"]
+    return found
+
+
+def _shares(
+    part: str, parts: set[str], num_classes: int, settings: FolderSettings
+) -> dict[str, tuple[float, int]]:
+    """Returns the splits a part feeds, the largest last, each with its share and most per class."""
+    unlimited = 2**63
+    if part == "test":
+        return {"test": (1.0, unlimited)}
+    if part == "val":
+        both = {"test": (0.5, unlimited), "validate": (1.0, unlimited)}
+        return {"validate": (1.0, unlimited)} if "test" in parts else both
+    shares = {}
+    if "test" not in parts and "val" not in parts:
+        shares["test"] = (settings.test_share, unlimited)
+    if "val" not in parts:
+        shares["validate"] = (settings.validate_share, unlimited)
+    most = -(-settings.calibrate_max // num_classes)
+    return {**shares, "calibrate": (settings.calibrate_share, most), "train": (1.0, unlimited)}
+
+
+def _deal(
+    members: list[_File], shares: Mapping[str, tuple[float, int]], folder: Path
+) -> dict[str, list[_File]]:
+    """Returns the images of a class dealt out to splits, at least one each, the rest to the last.
+
+    Raises:
+        InputError: there are fewer images than splits.
+    """
+    if len(members) < len(shares):
+        raise InputError(
+            f"class folder {folder} must hold at least {len(shares)} images, one each for "
+            f"{', '.join(reversed(list(shares)))}, but holds {len(members)}; add images or leave the "
+            f"class out"
+        )
+
+    def key(file: _File) -> bytes:
+        return hashlib.sha256(file.name.encode(errors="surrogateescape")).digest()
+
+    waiting, dealt = sorted(members, key=key), {}
+    for later, (split, (share, most)) in zip(range(len(shares) - 1, -1, -1), shares.items(), strict=True):
+        wanted = max(1, min(round(share * len(members)), most))
+        count = min(wanted, len(waiting) - later) if later else len(waiting)
+        dealt[split] = sorted(waiting[:count], key=lambda file: file.name)
+        waiting = waiting[count:]
+    return dealt
+
+
+def _require_folder(path: Path) -> None:
+    if path.is_file():
+        raise InputError(
+            f"imagefolder needs a folder, but {path} is a file; name the folder that holds train/ "
+            f"or the class folders"
+        )
+    if not path.is_dir():
+        raise InputError(f"image folder {path} does not exist; check the path")
+
+
+def _class_names(folder: Path) -> tuple[str, ...]:
+    """Returns the class folders' names, sorted; at least two, and no images beside them."""
+    classes = _folders(folder)
+    _require_no_loose_image(folder)
+    if not classes:
+        found = "holds no class folders" if any(folder.iterdir()) else "is empty"
+        raise InputError(
+            f"image folder {folder} {found}; put the images in {folder}/CLASS/, a folder for each class"
+        )
+    if len(classes) < 2:
+        raise InputError(
+            f"image folder {folder} must hold at least two classes, but holds one, '{classes[0]}'; "
+            f"put each class in a folder of its own"
+        )
+    return tuple(classes)
+
+
+def _require_same_classes(classes: tuple[str, ...], train: Path, folder: Path) -> None:
+    there, wanted = set(_class_names(folder)), set(classes)
+    if there != wanted:
+        lacks, extra = sorted(wanted - there)[:3], sorted(there - wanted)[:3]
+        told = [f"lacks {', '.join(lacks)}"] if lacks else []
+        told += [f"also has {', '.join(extra)}"] if extra else []
+        raise InputError(
+            f"{folder} must have the same class folders as {train}, but {' and '.join(told)}; make them equal"
+        )
+
+
+def _images_of_class(folder: Path, label: int) -> list[_File]:
+    """Returns the images in a class folder and the folders below it, in no certain order."""
+    found, other = [], ""
+    for entry in _walk(folder):
+        if not entry.name.lower().endswith(EXTENSIONS):
+            other = other or entry.name
+            continue
+        try:
+            size_bytes = entry.stat().st_size
+        except OSError as error:  # a link to nowhere
+            raise InputError(
+                f"cannot read image {entry.path}: {error.strerror or error}; replace it, or remove "
+                f"it from the folder"
+            ) from error
+        if not size_bytes:
+            raise InputError(
+                f"image {entry.path} is empty (0 bytes); replace it, or remove it from the folder"
+            )
+        name = Path(entry.path).relative_to(folder).as_posix()
+        found.append(_File(entry.path, name, size_bytes, label))
+    if not found and other:
+        raise InputError(
+            f"class folder {folder} holds no images hwnas can read, only files such as {other}; "
+            f"convert them to one of {' '.join(EXTENSIONS)}"
+        )
+    return found
+
+
+def _walk(folder: Path | str) -> Iterator["os.DirEntry[str]"]:
+    for entry in _scan(folder):
+        if entry.is_dir():
+            yield from _walk(entry.path)
+        else:
+            yield entry
+
+
+def _folders(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in _scan(folder) if entry.is_dir())
+
+
+def _require_no_loose_image(folder: Path) -> None:
+    names = (entry.name for entry in _scan(folder) if not entry.is_dir())
+    loose = min((name for name in names if name.lower().endswith(EXTENSIONS)), default=None)
+    if loose is not None:
+        raise InputError(
+            f"images must lie in a folder for each class, but {folder / loose} does not; move it "
+            f"into the folder of its class"
+        )
+
+
+def _scan(folder: Path | str) -> list["os.DirEntry[str]"]:
+    """Returns what is in a folder, without names that begin with a dot or `__` (`__MACOSX`)."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith((".", "__"))]
+    except OSError as error:
+        raise InputError(f"cannot read folder {folder}: {error.strerror or error}") from error

@@ -1,0 +1,135 @@
+"""The run folder: its configuration, and the journal that a broken run is replayed from."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hwnas.errors import InputError
+from hwnas.files import read_json, write_json
+
+Key = tuple[str, ...]
+
+
+class Journal:
+    """An append-only list of truths: what was evaluated and measured, by key.
+
+    Each line is one JSON object with a `key`; a line is flushed to the disk before `add` returns,
+    and a last line torn by a kill is dropped when the journal is opened again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Opens or creates the journal.
+
+        Raises:
+            InputError: a line before the last is not one of ours, or the file cannot be written.
+        """
+        self._path = path
+        self._entries: dict[Key, dict[str, Any]] = {}
+        try:
+            whole = self._read() if path.exists() else 0
+            self._file = open(path, "ab")
+            self._file.truncate(whole)
+        except OSError as error:
+            raise InputError(f"cannot write {path}: {error.strerror}; name another run folder") from error
+
+    def get(self, *key: str) -> dict[str, Any] | None:
+        """Returns the entry under a key, or None."""
+        return self._entries.get(key)
+
+    def add(self, key: Key, entry: Mapping[str, Any]) -> None:
+        """Appends an entry; it is on the disk when this returns."""
+        self._entries[key] = dict(entry)
+        line = json.dumps({"key": list(key), **entry}, allow_nan=False)
+        self._file.write(line.encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _read(self) -> int:
+        whole = 0
+        for number, line in enumerate(self._path.read_bytes().splitlines(keepends=True), 1):
+            try:
+                entry = json.loads(line)
+                key = tuple(str(part) for part in entry.pop("key"))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                if line.endswith(b"\n"):
+                    raise InputError(
+                        f"{self._path}: line {number} is not a journal entry; restore it or name a new run folder"
+                    ) from None
+                break
+            if not line.endswith(b"\n"):
+                break
+            self._entries[key] = entry
+            whole += len(line)
+        return whole
+
+
+@contextmanager
+def run_folder(path: Path, config: Mapping[str, Any]) -> Iterator[Journal]:
+    """Yields the journal of a run folder, made new or resumed, locked against a second process.
+
+    Args:
+        path: the folder; made where it is not there.
+        config: what the run depends on; written to `config.json`, and equal to it on resuming.
+
+    Raises:
+        InputError: the folder cannot be written, holds another run, or is in use.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = open(path / ".lock", "w")
+    except OSError as error:
+        raise InputError(
+            f"cannot write run folder {path}: {error.strerror}; name another with -o FOLDER"
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(
+                f"run folder {path} is in use by another process; wait for it or name another"
+            ) from None
+        _settle_config(path / "config.json", config)
+        journal = Journal(path / "journal.jsonl")
+        try:
+            yield journal
+        finally:
+            journal.close()
+
+
+def _settle_config(path: Path, config: Mapping[str, Any]) -> None:
+    wanted = json.loads(json.dumps(config))
+    if not path.exists():
+        if (path.parent / "journal.jsonl").exists():
+            raise InputError(
+                f"{path} is missing beside a journal; restore it or name a new run folder with -o"
+            )
+        write_json(path, wanted)
+        return
+    found = read_json(path, "run configuration")
+    if found == wanted:
+        return
+    differ = sorted(_differences(found, wanted)) if isinstance(found, dict) else ["everything"]
+    raise InputError(
+        f"run folder {path.parent} holds another run (different: {', '.join(differ)}); "
+        "repeat its settings to resume it, or name a new folder with -o"
+    )
+
+
+def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
+    for name in {*found, *wanted}:
+        one, other = found.get(name), wanted.get(name)
+        if isinstance(one, dict) and isinstance(other, dict):
+            yield from (f"{name}.{inner}" for inner in _differences(one, other))
+        elif one != other:
+            yield name

@@ -1,0 +1,55 @@
+"""The candidates a search starts from, and the obvious ones it must beat."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from hwnas.search.genome import Genome, joined
+from hwnas.spaces import FLOAT_BITS, Architecture, Candidates, Space, compound_scaled
+
+_MOST_SCALED = 8
+
+
+def first_sample(
+    space: Space, bits: Sequence[int], num_candidates: int, rng: np.random.Generator
+) -> tuple[Candidates, Mapping[str, Candidates]]:
+    """Returns distinct candidates to begin with, and those of them that serve as baselines.
+
+    Extremes and compound-scaled networks come first. Then random ones, in turn of one bitwidth
+    throughout and of mixed bitwidths, so that every first part of the sample is balanced.
+
+    Args:
+        bits: all bitwidths that any device is searched with, floating point first.
+        num_candidates: at least the extremes and scaled ones are returned.
+
+    Returns:
+        The sample, and `random` and `compound_scaled` baselines.
+    """
+    ends = [space.smallest(), space.largest()]
+    scaled = Candidates.of_architectures(space, scaled_architectures(space), bits[0])
+    anchors = [Candidates.of_architectures(space, ends, width) for width in (bits[0], bits[-1])]
+    genome = Genome(space, tuple(bits))
+    drawn = space.sample_genomes(num_candidates, rng)
+    mixed = genome.decode(genome.sample(num_candidates, rng) if len(bits) > 1 else drawn)
+    plain = Candidates.of_genomes(space, drawn, bits[0], bits[0])
+    alternating = np.arange(2 * num_candidates).reshape(2, -1).T.ravel()
+    randoms = joined([Candidates.concatenate([plain, mixed])[alternating]])
+    sample = joined([*anchors, scaled, randoms])
+    return sample[: max(num_candidates, len(joined([*anchors, scaled])))], {
+        "random": randoms,
+        "compound_scaled": scaled,
+    }
+
+
+def scaled_architectures(space: Space) -> list[Architecture]:
+    """Returns up to eight distinct compound-scaled architectures, spread from smallest to largest."""
+    distinct = list(dict.fromkeys(compound_scaled(space, np.linspace(0, 16, 200))))
+    picked = np.unique(
+        np.linspace(0, len(distinct) - 1, min(_MOST_SCALED, len(distinct))).round().astype(int)
+    )
+    return [distinct[row] for row in picked]
+
+
+def floats_first(bits: Sequence[int]) -> tuple[int, ...]:
+    """Returns distinct bitwidths, floating point first, then descending."""
+    return tuple(sorted(set(bits), key=lambda b: (b != FLOAT_BITS, -b)))
