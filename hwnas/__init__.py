@@ -1,1 +1,82 @@
-"""Hardware-aware neural architecture search that measures what it promises."""
+"""Hardware-aware neural architecture search that measures what it promises.
+
+The names below are the public interface; each is imported when it is first used, so that
+`import hwnas` is light.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from hwnas.version import __version__
+
+if TYPE_CHECKING:
+    from hwnas.data import get_dataset
+    from hwnas.errors import HwnasError, InfeasibleError, InputError, MeasurementError, UnavailableError
+    from hwnas.export.onnx import export_onnx
+    from hwnas.export.road import Road
+    from hwnas.export.verify import verify_model
+    from hwnas.predictors import fit_predictor, load_predictor
+    from hwnas.profilers import Protocol, Store, get_device
+    from hwnas.profilers.profile import profile
+    from hwnas.search.front import read_front
+    from hwnas.search.settings import SearchSettings
+    from hwnas.spaces import Architecture, Candidates, Layer, Network, Space, get_space
+    from hwnas.supernet import Evaluator, TrainRecipe, load_supernet
+    from hwnas.supernet.recalibrate import recalibrate
+    from hwnas.supernet.train import train
+
+__all__ = [
+    "Architecture",
+    "Candidates",
+    "Evaluator",
+    "HwnasError",
+    "InfeasibleError",
+    "InputError",
+    "Layer",
+    "MeasurementError",
+    "Network",
+    "Protocol",
+    "Road",
+    "SearchSettings",
+    "Space",
+    "Store",
+    "TrainRecipe",
+    "UnavailableError",
+    "__version__",
+    "export_onnx",
+    "fit_predictor",
+    "get_dataset",
+    "get_device",
+    "get_space",
+    "load_predictor",
+    "load_supernet",
+    "profile",
+    "read_front",
+    "recalibrate",
+    "train",
+    "verify_model",
+]
+
+_HOMES = {
+    "hwnas.data": ("get_dataset",),
+    "hwnas.errors": ("HwnasError", "InfeasibleError", "InputError", "MeasurementError", "UnavailableError"),
+    "hwnas.export.onnx": ("export_onnx",),
+    "hwnas.export.road": ("Road",),
+    "hwnas.export.verify": ("verify_model",),
+    "hwnas.predictors": ("fit_predictor", "load_predictor"),
+    "hwnas.profilers": ("Protocol", "Store", "get_device"),
+    "hwnas.profilers.profile": ("profile",),
+    "hwnas.search.front": ("read_front",),
+    "hwnas.search.settings": ("SearchSettings",),
+    "hwnas.spaces": ("Architecture", "Candidates", "Layer", "Network", "Space", "get_space"),
+    "hwnas.supernet": ("Evaluator", "TrainRecipe", "load_supernet"),
+    "hwnas.supernet.recalibrate": ("recalibrate",),
+    "hwnas.supernet.train": ("train",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module 'hwnas' has no attribute '{name}'")

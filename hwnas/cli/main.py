@@ -6,7 +6,7 @@ from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
-from typer._click.exceptions import ClickException
+from typer._click.exceptions import ClickException, NoArgsIsHelpError
 
 from hwnas.cli import devices, evaluate, export, predict, profile, report, search, spaces, train, verify
 from hwnas.errors import HwnasError
@@ -14,7 +14,6 @@ from hwnas.version import __version__
 
 app = typer.Typer(
     name="hwnas",
-    help="The best network for the device in your hand: measure, search, and export files that keep their promise.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -44,6 +43,8 @@ def main() -> NoReturn:
         code = app(standalone_mode=False)
     except HwnasError as error:
         _fail(str(error), error.exit_code)
+    except NoArgsIsHelpError:  # the help has been printed
+        raise SystemExit(0) from None
     except ClickException as error:
         _fail(error.format_message(), 2)
     except (KeyboardInterrupt, typer.Abort):

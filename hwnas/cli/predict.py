@@ -43,7 +43,8 @@ def predict(
     path = predictor_path(target, space, store)
     if not path.exists():
         raise InputError(
-            f"no predictor of {space} on {device} yet: make one with hwnas profile --device {device} --space {space}"
+            f"no predictor of {space} on {device} yet: make one with "
+            f"hwnas profile --device {device} --space {space}"
         )
     candidates = Candidates.of_json(chosen, rows)
     prediction = load_predictor(path).predict(candidates)

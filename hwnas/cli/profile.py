@@ -79,14 +79,28 @@ def profile(
 def _tune(name: str, space: "Space", budget_s: float, progress: "Progress") -> None:
     from hwnas.errors import InputError
     from hwnas.profilers import get_device
+    from hwnas.profilers.tvm.device import TvmDevice
+    from hwnas.profilers.tvm.making import tune_space
+    from hwnas.profilers.tvm.tuning import TuningProgress
 
-    device = get_device(name, space)
-    if not device.tunable:
+    if not isinstance(get_device(name, space), TvmDevice):
         raise InputError(
-            f"--tune-budget is for devices that tune kernels (cpu), but '{name}' does not; leave it out"
+            f"--tune-budget is for devices that tune kernels (cpu), not for '{name}': leave it out"
         )
-    pack = device.tune(budget_s, progress)
-    progress.say(f"schedule pack: {pack}")
+
+    def on_progress(state: TuningProgress) -> None:
+        progress.say(
+            f"tuning: {state.tuned} of {state.kernels} kernels have schedules, {state.trials} trials, "
+            f"{state.elapsed_s:.0f} of {budget_s:.0f} s"
+        )
+
+    result = tune_space(space, budget_s, on_progress=on_progress)
+    if result.pack is None:
+        raise InputError(
+            f"--tune-budget ended with {result.progress.tuned} of {result.progress.kernels} kernels tuned; "
+            "repeat the command to go on"
+        )
+    progress.say(f"schedule pack: {result.pack}")
 
 
 def _check_table(path: Path, space: "Space") -> None:
@@ -99,7 +113,7 @@ def _check_table(path: Path, space: "Space") -> None:
         layer for row in range(len(candidates)) for layer in candidates.layers(row) if device.refusal(layer)
     }
     say(
-        f"{path}: bits {', '.join(map(str, device.bits))}; {len(missing)} blocks of space {space.name} are missing; "
+        f"{path}: bits {', '.join(map(str, device.bits))}; it misses {len(missing)} blocks of {space.name}; "
         f"use it with --device table:{path}"
     )
 
@@ -111,8 +125,8 @@ def _write_table(device: "Device", space: "Space", path: Path) -> None:
 
     if not isinstance(device, SimulatedDevice):
         raise InputError(
-            f"--table-out is for devices that are a table or a model, but '{device.name}' is measured as whole "
-            "networks; leave it out"
+            f"--table-out is for devices that are a table or a model, but '{device.name}' is measured as "
+            "whole networks; leave it out"
         )
     write_table(path, device.table(space))
     say(f"wrote {path}")
@@ -144,7 +158,7 @@ def _measured(
 ) -> "list[Measurement]":
     from hwnas.errors import InputError
     from hwnas.profilers import Store, default_store_path
-    from hwnas.profilers import profile as measure
+    from hwnas.profilers.profile import profile as measure
 
     with Store(store or default_store_path()) as opened:
         taken = measure(device, candidates, opened, progress=progress, again=again, budget_s=budget_s)
@@ -192,7 +206,7 @@ def _show(result: dict[str, Any]) -> None:
 
     held_out = result["held_out"]
     say(
-        f"{result['measured']} networks of {result['space']} on {result['device']}, {result['stable']} of them stable"
+        f"{result['measured']} networks of {result['space']} on {result['device']}, {result['stable']} stable"
     )
     if "pack" in result["conditions"]:
         say(f"schedule pack: {result['conditions']['pack']}")

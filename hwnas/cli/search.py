@@ -45,7 +45,9 @@ def search(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Run folder; without it runs/SPACE-TARGET. Resumes what it holds."),
+        typer.Option(
+            "-o", "--output", help="Run folder; without it runs/SPACE-TARGET. Resumes what it holds."
+        ),
     ] = None,
     method: Annotated[str, typer.Option("--method", help="nsga2, or random to compare with.")] = "nsga2",
     samples: Annotated[
@@ -57,7 +59,9 @@ def search(
     budget: Annotated[
         str | None, typer.Option("--budget", help="Begin no new round after this time, such as 20min.")
     ] = None,
-    export: Annotated[bool, typer.Option("--export/--no-export", help="Write and measure model files.")] = True,
+    export: Annotated[
+        bool, typer.Option("--export/--no-export", help="Write and measure model files.")
+    ] = True,
     store: StoreFile = None,
     seed: Seed = 0,
     as_json: Json = False,
@@ -135,7 +139,17 @@ def _show(result: "RoadResult", folder: Path) -> None:
                 _bits_share(member.bits),
             ]
         )
-    columns = ["model", "deploy on", "validate %", "test %", "latency", "p95", "latency is", "weights", "8-bit layers"]
+    columns = [
+        "model",
+        "deploy on",
+        "validate %",
+        "test %",
+        "latency",
+        "p95",
+        "latency is",
+        "weights",
+        "8-bit layers",
+    ]
     print_table(columns, rows, title=f"front within {format_time_ms(front.target_latency_ms)} (p95)")
     for line in result.remarks:
         say(line)

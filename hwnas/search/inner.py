@@ -48,6 +48,6 @@ def random_search(
     drawn = genome.sample(max(0, num_vectors - len(first)), np.random.default_rng(seed))
     vectors = np.unique(np.concatenate([first, drawn]), axis=0)
     objectives, constraints = price(vectors)
-    found = Found(vectors, objectives, (constraints <= 0).all(axis=1))
+    found = Found(vectors, objectives, np.all(constraints <= 0, axis=1))
     on_generation(0, found)
     return found

@@ -10,7 +10,7 @@ from hwnas.errors import InfeasibleError, InputError
 from hwnas.predictors import FittedPredictor, Score
 from hwnas.profilers.device import Device
 from hwnas.progress import Progress
-from hwnas.search.front import Front
+from hwnas.search.front import Front, Member
 from hwnas.search.genome import Genome
 from hwnas.search.inner import Floats, Found, Ints, random_search
 from hwnas.search.nsga2 import nsga2
@@ -298,8 +298,8 @@ class _Run:
             return
         name = max(slowest, key=lambda one: slowest[one])
         self.say(
-            f"the target of {format_time_ms(self.target_ms)} excludes nothing: the slowest network measured takes "
-            f"{format_time_ms(slowest[name])} (p95, on {name}); one that would bind: "
+            f"the target of {format_time_ms(self.target_ms)} excludes nothing: the slowest network measured "
+            f"takes {format_time_ms(slowest[name])} (p95, on {name}); one that would bind: "
             f"--target-latency {format_time_ms(slowest[name] / 2)}"
         )
 
@@ -310,7 +310,7 @@ class _Run:
         self, fits: Fits, baselines: Mapping[str, Candidates], volume: float, rounds: int, ended: str
     ) -> SearchResult:
         pool = Pool.of(self.accuracies, self.latencies)
-        members = {}
+        members: dict[str, Member] = {}
         for group in self.groups:
             for row, name in pool.front(group, self.target_ms):
                 found = member(row, name, pool, self.accuracies, self.latencies, self.tally.predicted)

@@ -75,7 +75,7 @@ def nsga2(
         algorithm.tell(infills=asked)
         fresh = [i for i, row in enumerate(vectors) if row.tobytes() not in seen]
         seen.update(row.tobytes() for row in vectors)
-        parts.append((vectors[fresh], objectives[fresh], (constraints[fresh] <= 0).all(axis=1)))
+        parts.append((vectors[fresh], objectives[fresh], np.all(constraints[fresh] <= 0, axis=1)))
         found = Found(*(np.concatenate(column) for column in zip(*parts, strict=True)))
         on_generation(generation, found)
     assert found is not None

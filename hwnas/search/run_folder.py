@@ -31,7 +31,7 @@ class Journal:
         self._entries: dict[Key, dict[str, Any]] = {}
         try:
             whole = self._read() if path.exists() else 0
-            self._file = open(path, "ab")
+            self._file = open(path, "ab")  # noqa: SIM115 (closed by `close`)
             self._file.truncate(whole)
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror}; name another run folder") from error
@@ -64,7 +64,7 @@ class Journal:
             except (ValueError, KeyError, TypeError, AttributeError):
                 if line.endswith(b"\n"):
                     raise InputError(
-                        f"{self._path}: line {number} is not a journal entry; restore it or name a new run folder"
+                        f"{self._path}: line {number} is not a journal entry; restore it or name a new folder"
                     ) from None
                 break
             if not line.endswith(b"\n"):
@@ -87,7 +87,7 @@ def run_folder(path: Path, config: Mapping[str, Any]) -> Iterator[Journal]:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        lock = open(path / ".lock", "w")
+        lock = open(path / ".lock", "w")  # noqa: SIM115 (closed below)
     except OSError as error:
         raise InputError(
             f"cannot write run folder {path}: {error.strerror}; name another with -o FOLDER"

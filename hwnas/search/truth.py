@@ -92,8 +92,7 @@ class Latencies:
         """Returns which candidates [n] the device runs at exactly their bits."""
         used = (candidates.layer_ids >= 0) & candidates.space.quantizable_slots
         fits = np.isin(candidates.weight_bits, self.bits) & np.isin(candidates.activation_bits, self.bits)
-        answer: NDArray[np.bool_] = (fits | ~used).all(axis=1)
-        return answer
+        return np.asarray((fits | ~used).all(axis=1))
 
     def learn(self, candidates: Candidates) -> int:
         """Measures what is not known yet; returns how many were new to this run."""

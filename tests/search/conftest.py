@@ -1,6 +1,6 @@
 """A world without clocks or training: latencies and accuracies that are formulas."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwnas.files import write_json
 from hwnas.profilers import Device, Fingerprint, GroupResult, Measurement, Meter, Protocol, Store, profile
 from hwnas.progress import Silent
 from hwnas.search.loop import Search, SearchResult
@@ -129,6 +128,5 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    write_json(tmp_path / "seen.json", {})
-    yield World(tmp_path)
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)

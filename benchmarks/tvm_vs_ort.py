@@ -1,0 +1,96 @@
+"""How fast are the compiled networks of device `cpu` beside ONNX Runtime's of `cpu-ort`?
+
+    python benchmarks/tvm_vs_ort.py [--space demo] [--networks 12] [--rounds 5] [--seed 0]
+
+Random subnets in floating point, batch 1, one thread. Each engine has a process of its own; they
+take turns, all networks one after the other, with a pause so that neither hears the other's last
+thread spin. A network's ratio is the median over the rounds, each of which compares two times taken
+seconds apart; machines drift, ratios do not.
+"""
+
+import argparse
+import math
+import statistics
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from hwnas.profilers.device import Device, Meter
+from hwnas.profilers.protocol import Protocol
+from hwnas.profilers.registry import get_device
+from hwnas.spaces import Candidates, Network, get_space, random_network
+
+ENGINES = ("cpu", "cpu-ort")
+PAUSE_S = 0.3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--space", default="demo")
+    parser.add_argument("--networks", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    space = get_space(arguments.space)
+    genomes = space.sample_genomes(arguments.networks, np.random.default_rng(arguments.seed))
+    candidates = Candidates.of_genomes(space, genomes)
+    networks = [random_network(candidates.layers(row), seed=row) for row in range(len(candidates))]
+    devices = {name: get_device(name, space) for name in ENGINES}
+    devices["cpu"].prepare(lambda done, total: print(f"\rkernels {done}/{total}", end="", flush=True))
+    print()
+    times_ms = measured(devices, networks, arguments.rounds)
+    show(networks, times_ms)
+
+
+def measured(
+    devices: dict[str, Device], networks: list[Network], rounds: int
+) -> dict[str, list[list[float]]]:
+    """Returns the median latency in ms by engine, [networks][rounds]."""
+    protocol = Protocol(samples_least=40, samples_most=80, subject_ms=60.0, group_size=len(networks))
+    times_ms: dict[str, list[list[float]]] = {name: [[] for _ in networks] for name in devices}
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        artefacts: dict[str, dict[str, Path]] = {}
+        meters: dict[str, Meter] = {}
+        for name, device in devices.items():
+            start = time.process_time()
+            artefacts[name] = built(device, networks, Path(folder) / name)
+            print(f"{name}: {(time.process_time() - start) / len(networks):.3f} CPU s to build one network")
+            meters[name] = stack.enter_context(device.meter(protocol))
+        for _ in range(rounds):
+            for name, meter in meters.items():
+                found = {one.subject: one.latency_ms for one in meter.measure(artefacts[name]).measurements}
+                for network, times in zip(networks, times_ms[name], strict=True):
+                    times.append(found[network.key])
+                time.sleep(PAUSE_S)
+    return times_ms
+
+
+def built(device: Device, networks: list[Network], folder: Path) -> dict[str, Path]:
+    """Returns the artefacts by subject key."""
+    paths = {}
+    for network in networks:
+        place = folder / network.key
+        place.mkdir(parents=True)
+        paths[network.key] = device.build(network, place)
+    return paths
+
+
+def show(networks: list[Network], times_ms: dict[str, list[list[float]]]) -> None:
+    """Prints a line a network and the geometric mean."""
+    ratios = []
+    print("network     px  layers   cpu us  cpu-ort us  ratio")
+    for network, ours, theirs in zip(networks, *(times_ms[name] for name in ENGINES), strict=True):
+        ratios.append(statistics.median(a / b for a, b in zip(ours, theirs, strict=True)))
+        print(
+            f"{network.key[:10]}  {network.input_shape[2]:3d}  {len(network.layers):6d} "
+            f"{1e3 * statistics.median(ours):8.1f}  {1e3 * statistics.median(theirs):10.1f}  {ratios[-1]:.3f}"
+        )
+    mean = math.exp(statistics.fmean(math.log(ratio) for ratio in ratios))
+    print(f"geometric mean {mean:.3f}, from {min(ratios):.3f} to {max(ratios):.3f}")
+
+
+if __name__ == "__main__":
+    main()

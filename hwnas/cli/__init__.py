@@ -1,0 +1,1 @@
+"""The command line; `hwnas.cli.main` is where it starts."""

@@ -1,0 +1,94 @@
+"""`hwnas export`: files of a front's models, through the gate."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hwnas.cli.options import Json, SupernetFile, dataset_for, opened_supernet, usable_device
+from hwnas.cli.output import print_json, print_table, say, showing_progress
+
+EXAMPLE = "hwnas export runs/demo-25ms --select knee -o models"
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder that `hwnas search` made.")],
+    select: Annotated[
+        list[str] | None,
+        typer.Option("--select", help="knee, fastest, best, all, or an ID; may be repeated."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for the files; without it RUN/exported.")
+    ] = None,
+    supernet: SupernetFile = None,
+    as_json: Json = False,
+) -> None:
+    """Writes chosen models of a run, checks them against the supernet, and measures them on their device."""
+    from hwnas.errors import InputError
+    from hwnas.export.finish import Finish
+    from hwnas.export.select import select as chosen_of
+    from hwnas.files import read_json
+    from hwnas.profilers import Protocol
+    from hwnas.search.front import read_front
+    from hwnas.search.run_folder import Journal
+    from hwnas.supernet import Evaluator
+
+    front = read_front(run)
+    members = chosen_of(front.members, select or ["all"])
+    opened = opened_supernet(supernet)
+    config = read_json(run / "config.json", "run configuration")
+    wanted, data = _field(config, "supernet", run), _field(config, "data", run)
+    if opened.digest() != wanted:
+        raise InputError(
+            f"run {run} was searched with supernet {wanted}, but {supernet or 'the demo supernet'} is "
+            f"{opened.digest()}; name the run's supernet with --supernet"
+        )
+    folder = output or run / "exported"
+    with showing_progress() as progress:
+        folder.mkdir(parents=True, exist_ok=True)
+        journal = Journal(folder / "journal.jsonl")
+        try:
+            final = Finish(
+                space=opened.space,
+                devices=[
+                    usable_device(name, opened.space)
+                    for name in dict.fromkeys(one.deploy_on for one in members)
+                ],
+                evaluator=Evaluator(opened, dataset_for(data, opened)),
+                supernet_digest=opened.digest(),
+                folder=folder,
+                journal=journal,
+                progress=progress,
+                protocol=Protocol(),
+            ).run(front.with_members(tuple(members)))
+        finally:
+            journal.close()
+    _show(final, folder, as_json)
+
+
+def _show(final: Any, folder: Path, as_json: bool) -> None:
+    from hwnas.units import format_time_ms
+
+    if as_json:
+        print_json(
+            {"folder": str(folder), "models": [m.to_json() for m in final.members], "dropped": final.dropped}
+        )
+        return
+    rows = []
+    for member in final.members:
+        latency = member.latency_ms[member.deploy_on]
+        place = folder / "models" / member.id
+        test = member.accuracy_top1_test["value"]
+        rows.append([member.id, member.deploy_on, f"{test:.2f}", format_time_ms(latency["value"]), place])
+    print_table(["model", "deploy on", "test %", "latency", "files"], rows)
+    for one in final.dropped:
+        say(f"dropped {one['id']}: {one['reason']}")
+
+
+def _field(config: Any, name: str, run: Path) -> str:
+    from hwnas.errors import InputError
+
+    value = config.get(name) if isinstance(config, dict) else None
+    if not isinstance(value, str):
+        raise InputError(f"{run / 'config.json'} must hold '{name}'; it is not a run of this version")
+    return value

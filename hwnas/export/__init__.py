@@ -1,0 +1,1 @@
+"""What leaves the house: ONNX files, the gate, manifests; the main road from end to end."""

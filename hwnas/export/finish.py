@@ -1,0 +1,228 @@
+"""The end of the main road: the front's models leave through the gate, and their files are measured."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hwnas.export.accuracy import accuracy
+from hwnas.export.claims import Claims
+from hwnas.export.gate import Agreement, check_agreement, file_logits
+from hwnas.export.manifest import Manifest, write_manifest
+from hwnas.export.manifest import latency_figure as manifest_figure
+from hwnas.export.onnx import export_onnx
+from hwnas.profilers import Device, Measurement, Protocol
+from hwnas.progress import Progress
+from hwnas.search.front import Front, Member
+from hwnas.search.pareto import hypervolume, non_dominated
+from hwnas.search.pool import competing, latency_figure
+from hwnas.search.run_folder import Journal
+from hwnas.spaces import Candidates, Space
+
+if TYPE_CHECKING:
+    from hwnas.supernet import Evaluator, Prepared
+
+MODEL_FILE = "model.onnx"
+
+# Images on which torch and the file must agree.
+_AGREEMENT_IMAGES = 250
+
+
+@dataclass(frozen=True)
+class Gated:
+    """What the gate found of one file.
+
+    Attributes:
+        test: accuracy of the file on the test split, a figure of `front.json`.
+    """
+
+    agreement: Agreement
+    test: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finish:
+    """Turns a front into files.
+
+    Attributes:
+        folder: the run folder; models go to `models/ID/`.
+        journal: remembers what was measured, so that a broken export goes on.
+    """
+
+    space: Space
+    devices: Sequence[Device]
+    evaluator: "Evaluator"
+    supernet_digest: str
+    folder: Path
+    journal: Journal
+    progress: Progress
+    protocol: Protocol
+
+    def run(self, front: Front) -> Front:
+        """Returns the front with the figures of the very files that were written.
+
+        Each member's file is measured on its device, all in turns. A member whose p95 then breaks
+        the target, that the gate refuses, or that another one now dominates, is dropped with the
+        reason, and its folder removed.
+
+        Raises:
+            MeasurementError: a device could not measure a file.
+        """
+        gated: dict[str, Gated] = {}
+        artefacts: dict[str, Path] = {}
+        for done, member in enumerate(front.members):
+            self.progress.step("export and check", done, len(front.members))
+            artefacts[member.id], gated[member.id] = self._one(member)
+        self.progress.step("export and check", len(front.members), len(front.members))
+        taken = self._measure(front, artefacts)
+        final = self._settled(front, gated, taken)
+        for one in final.dropped:
+            shutil.rmtree(self._place(str(one["id"])), ignore_errors=True)
+        for member in final.members:
+            self._write_manifest(member, gated[member.id], taken[member.id], artefacts[member.id].name)
+        return final
+
+    def _one(self, member: Member) -> tuple[Path, Gated]:
+        """Builds one member's files in a folder that appears whole, and takes them through the gate."""
+        candidates = Candidates.of_json(self.space, [member.candidate_json])
+        prepared = self.evaluator.prepare(candidates, 0)
+        device = next(one for one in self.devices if one.name == member.deploy_on)
+        place = self._place(member.id)
+        fresh = place.with_name(f".{member.id}.tmp")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        artefact = device.build(prepared.network, fresh)
+        export_onnx(prepared.network, fresh / MODEL_FILE, self._metadata(member, device, artefact.name))
+        shutil.rmtree(place, ignore_errors=True)
+        fresh.rename(place)
+        return place / artefact.name, self._gate(member, prepared, place / MODEL_FILE)
+
+    def _gate(self, member: Member, prepared: "Prepared", path: Path) -> Gated:
+        size_px = prepared.layers[0].in_size_px
+        file = file_logits(path)
+        some = [x for x, _ in self.evaluator.batches("calibrate", size_px, _AGREEMENT_IMAGES)]
+        agreement = check_agreement(
+            np.concatenate([prepared.module(x).numpy() for x in some]),
+            np.concatenate([file(x.numpy()) for x in some]),
+            member.quantized,
+        )
+        key = ("test", member.id)
+        test = self.journal.get(*key)
+        if test is None:
+            images = ((x.numpy(), y.numpy()) for x, y in self.evaluator.batches("test", size_px))
+            test = accuracy(file, images).figure("test")
+            self.journal.add(key, test)
+        return Gated(agreement, test)
+
+    def _measure(self, front: Front, artefacts: Mapping[str, Path]) -> dict[str, Measurement]:
+        """Returns the measurement of each member's file, those of a device taken in turns."""
+        taken: dict[str, Measurement] = {}
+        for device in self.devices:
+            mine = [member.id for member in front.members if member.deploy_on == device.name]
+            known = {one: self.journal.get("file", device.name, one) for one in mine}
+            missing = {one: artefacts[one] for one, entry in known.items() if entry is None}
+            if missing:
+                self.progress.step(f"measure files on {device.name}", 0, len(missing))
+                in_turns = replace(self.protocol, group_size=len(missing))
+                for one in device.measure_artefacts(missing, in_turns):
+                    known[one.subject] = one.to_json()
+                    self.journal.add(("file", device.name, one.subject), one.to_json())
+                self.progress.step(f"measure files on {device.name}", len(missing), len(missing))
+            taken |= {one: Measurement.of_json(entry) for one, entry in known.items() if entry}
+        return taken
+
+    def _settled(self, front: Front, gated: Mapping[str, Gated], taken: Mapping[str, Measurement]) -> Front:
+        """Returns the front of the files' own figures, and what fell out of it and why."""
+        kept: list[Member] = []
+        dropped: list[dict[str, Any]] = []
+        for member in front.members:
+            one, gate = taken[member.id], gated[member.id]
+            figure = latency_figure(one, member.latency_ms[member.deploy_on]["predicted"])
+            fresh = replace(
+                member,
+                latency_ms={**member.latency_ms, member.deploy_on: figure},
+                accuracy_top1_test=gate.test,
+                energy_mj=_energy(one),
+            )
+            reason = gate.agreement.reason
+            if one.p95_ms > front.target_latency_ms:
+                reason = f"p95 of {one.p95_ms:.4g} ms broke the target when its file was measured"
+            if reason:
+                dropped.append({"id": member.id, "deploy_on": member.deploy_on, "reason": reason})
+            else:
+                kept.append(fresh)
+        final, volume = [], 0.0
+        for group in competing(self.devices):
+            members = [member for member in kept if member.deploy_on in group]
+            points = np.array(
+                [[-m.accuracy_top1["value"], m.latency_ms[m.deploy_on]["value"]] for m in members]
+            ).reshape(-1, 2)
+            rows = set(non_dominated(points).tolist())
+            reference = [-front.reference_point["accuracy_top1"], front.reference_point["latency_ms"]]
+            volume += hypervolume(points, np.array(reference))
+            for row in np.argsort(points[:, 1], kind="stable").tolist():
+                if row in rows:
+                    final.append(members[row])
+                else:
+                    why = "another model is no slower and more accurate now that its file was measured"
+                    dropped.append(
+                        {"id": members[row].id, "deploy_on": members[row].deploy_on, "reason": why}
+                    )
+        return replace(front, members=tuple(final), dropped=tuple(dropped), hypervolume=volume)
+
+    def _write_manifest(self, member: Member, gate: Gated, taken: Measurement, artefact: str) -> None:
+        predicted = member.latency_ms[member.deploy_on]["predicted"]
+        manifest = Manifest(
+            id=member.id,
+            architecture=member.architecture,
+            bits=member.bits,
+            deploy_on=member.deploy_on,
+            accuracy_top1=gate.test,
+            accuracy_top1_validate=member.accuracy_top1,
+            latency_ms={member.deploy_on: manifest_figure(taken, predicted)},
+            energy_mj=member.energy_mj,
+            macs=member.macs,
+            params=member.params,
+            bitops=member.bitops,
+            peak_memory_bytes=member.peak_memory_bytes,
+            agreement=gate.agreement,
+            calibration=f"calibrate split of {self.evaluator.dataset.name}",
+            dataset=self.evaluator.dataset.name,
+            supernet=self.supernet_digest,
+        )
+        write_manifest(self._place(member.id), manifest, list(dict.fromkeys([artefact, MODEL_FILE])))
+
+    def _metadata(self, member: Member, device: Device, artefact: str) -> dict[str, str]:
+        """What the ONNX file says of itself; latency is that of the same chain in the search."""
+        dataset = self.evaluator.dataset
+        claims = Claims(
+            architecture=member.architecture,
+            bits=member.bits,
+            calibration=f"calibrate split of {dataset.name}",
+            dataset=dataset.name,
+            accuracy_top1=member.accuracy_top1,
+            device=member.deploy_on,
+            device_fingerprint=device.fingerprint().digest,
+            artefact=None if artefact == MODEL_FILE else artefact,
+            latency_ms=member.latency_ms[member.deploy_on],
+            supernet=self.supernet_digest,
+        )
+        split = dataset.split("calibrate")
+        reading = {
+            "classes": json.dumps(list(dataset.class_names)),
+            "input": json.dumps(
+                {"mean": list(split.mean), "std": list(split.std), "range": "0..1", "layout": "NCHW"}
+            ),
+        }
+        return {**claims.to_metadata(), **reading}
+
+    def _place(self, id: str) -> Path:
+        return self.folder / "models" / id
+
+
+def _energy(one: Measurement) -> dict[str, Any] | None:
+    return None if one.energy_mj is None else {"value": one.energy_mj, "kind": one.energy_source}

@@ -1,0 +1,273 @@
+"""The main road from end to end: search, export, compare with the obvious, report."""
+
+import csv
+import io
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hwnas.export.finish import Finish
+from hwnas.files import write_json, write_text
+from hwnas.profilers import Device, Protocol, Store, default_store_path, profile
+from hwnas.progress import Progress
+from hwnas.search.baselines import Margin, margin
+from hwnas.search.front import Front, write_front
+from hwnas.search.loop import Search, SearchResult
+from hwnas.search.pool import competing
+from hwnas.search.run_folder import Journal, run_folder
+from hwnas.search.settings import SearchSettings
+from hwnas.search.truth import Accuracies
+from hwnas.spaces import Candidates
+
+if TYPE_CHECKING:
+    from hwnas.data import Dataset
+    from hwnas.supernet import Evaluation, Evaluator, Supernet
+
+_BASELINES = 24
+_PACKAGES = ("torch", "numpy", "pymoo", "onnx", "onnxruntime", "apache-tvm", "scikit-learn", "xgboost")
+
+
+def settings_for(
+    *,
+    target_latency_ms: float,
+    bits: tuple[int, ...],
+    method: str,
+    seed: int,
+    samples: int | None,
+    evaluations: int | None,
+    budget_s: float | None,
+) -> SearchSettings:
+    """Returns settings with the defaults for what is None.
+
+    Args:
+        evaluations: about how many in all; half of them before the first proposal.
+    """
+    usual = SearchSettings(target_latency_ms=target_latency_ms)
+    initial = max(12, evaluations // 2) if evaluations else usual.initial_evaluations
+    each = usual.evaluations_per_round
+    return SearchSettings(
+        target_latency_ms=target_latency_ms,
+        bits=bits,
+        method=method,
+        seed=seed,
+        initial_evaluations=initial,
+        profile_samples=samples or max(usual.profile_samples, initial),
+        rounds=max(1, -(-(evaluations - initial) // each)) if evaluations else usual.rounds,
+        budget_s=budget_s,
+    )
+
+
+@dataclass(frozen=True)
+class RoadResult:
+    """What the road ends with.
+
+    Attributes:
+        remarks: lines for people: predictor scores, misses, margins over the baselines.
+    """
+
+    front: Front
+    report: Path
+    remarks: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Road:
+    """One travel of the main road.
+
+    Attributes:
+        store: the measurement store; None for the default one.
+        export: whether models are written, measured and taken through the gate.
+    """
+
+    supernet: "Supernet"
+    dataset: "Dataset"
+    devices: Sequence[Device]
+    settings: SearchSettings
+    folder: Path
+    store: Path | None
+    export: bool
+    progress: Progress
+
+    def travel(self) -> RoadResult:
+        """Returns the front, exported; everything about it is in the run folder.
+
+        Raises:
+            InputError: the run folder holds another run, or cannot be written.
+            InfeasibleError: no network keeps the target.
+        """
+        from hwnas.report import write_report
+        from hwnas.supernet import Evaluator
+
+        evaluator = Evaluator(self.supernet, self.dataset)
+        with (
+            Store(self.store or default_store_path()) as store,
+            run_folder(self.folder, self._config()) as journal,
+        ):
+            write_json(self.folder / "environment.json", _environment(self.devices))
+            result = self._search(evaluator, store, journal)
+            front, remarks = result.front, _search_remarks(result)
+            if self.export:
+                front = self._finish(result, evaluator, journal)
+                compared = self._compare(result, front, evaluator, journal)
+                write_json(self.folder / "baselines.json", {k: v.to_json() for k, v in compared.items()})
+                remarks += _finish_remarks(front, compared)
+            write_front(front, self.folder)
+            _write_convergence(self.folder / "convergence.csv", result)
+            write_json(self.folder / "predictors.json", _predictors(result))
+        return RoadResult(front, write_report(self.folder), remarks)
+
+    def _config(self) -> dict[str, Any]:
+        info = self.supernet.info
+        return {
+            "space": self.supernet.space.name,
+            "supernet": self.supernet.digest(),
+            "data": self.dataset.name,
+            "data_fingerprint": self.dataset.fingerprint,
+            "devices": {device.name: device.fingerprint().digest for device in self.devices},
+            "settings": self.settings.to_json(),
+            "export": self.export,
+            "supernet_trained_on": None if info is None else info.data,
+        }
+
+    def _search(self, evaluator: "Evaluator", store: Store, journal: Journal) -> SearchResult:
+        for device in self.devices:
+            step = f"prepare {device.name}"
+            device.prepare(lambda done, total, step=step: self.progress.step(step, done, total))  # type: ignore[misc]
+        return Search(
+            space=self.supernet.space,
+            devices=self.devices,
+            evaluate=lambda one, split: evaluator.evaluate(one, split)[0],
+            measure=lambda device, some: profile(device, some, store, progress=self.progress),
+            settings=self.settings,
+            journal=journal,
+            progress=self.progress,
+        ).run()
+
+    def _finish(self, result: SearchResult, evaluator: "Evaluator", journal: Journal) -> Front:
+        return Finish(
+            space=self.supernet.space,
+            devices=self.devices,
+            evaluator=evaluator,
+            supernet_digest=self.supernet.digest(),
+            folder=self.folder,
+            journal=journal,
+            progress=self.progress,
+            protocol=Protocol(),
+        ).run(result.front)
+
+    def _compare(
+        self, result: SearchResult, front: Front, evaluator: "Evaluator", journal: Journal
+    ) -> dict[str, Margin]:
+        """Returns the margins over the baselines, on the test split, by baseline and machine."""
+
+        def evaluate(one: Candidates, split: str) -> "Evaluation":
+            return evaluator.evaluate(one, split)[0]
+
+        tested = Accuracies(evaluate, journal, split="test")
+        margins = {}
+        for group in competing(self.devices):
+            members = [m for m in front.members if m.deploy_on in group and m.accuracy_top1_test]
+            found = [
+                np.array([m.latency_ms[m.deploy_on]["value"] for m in members]),
+                np.array([m.accuracy_top1["value"] for m in members]),
+                np.array([(m.accuracy_top1_test or {})["value"] for m in members]),
+            ]
+            for name, baseline in result.baselines.items():
+                some = baseline[:_BASELINES]
+                latency = result.pool.fastest(some, group)
+                some = some[np.flatnonzero(~np.isnan(latency))]
+                tested.learn(
+                    some, lambda done, total: self.progress.step("evaluate baselines on test", done, total)
+                )
+                key = name if len(competing(self.devices)) == 1 else f"{name} on {'+'.join(group)}"
+                margins[key] = margin(
+                    found_latency_ms=found[0],
+                    found_validate=found[1],
+                    found_test=found[2],
+                    baseline_latency_ms=latency[~np.isnan(latency)],
+                    baseline_test=tested.values(some),
+                )
+        return margins
+
+
+def _search_remarks(result: SearchResult) -> list[str]:
+    lines = [f"{result.rounds} rounds; {result.ended}"]
+    for name, fitted in result.fits.latency.items():
+        score = fitted.score.to_json()
+        pairs = np.array(result.verified.get(name, []))
+        line = (
+            f"latency predictor of {name}: held-out MAPE {score['mape_percent']:.2f} % over {score['n']} "
+            f"networks, Kendall tau {_figure(score['kendall_tau'])}"
+        )
+        if len(pairs):
+            error = 100 * float(np.abs(pairs[:, 1] / pairs[:, 0] - 1).mean())
+            line += f"; predicted against measured for {len(pairs)} proposals: MAPE {error:.2f} %"
+        lines.append(line)
+    score = result.fits.accuracy_score.to_json()
+    lines.append(
+        f"accuracy predictor: held-out RMSE {score['rmse']:.2f} points over {score['n']} candidates, "
+        f"Kendall tau {_figure(score['kendall_tau'])}"
+    )
+    if result.proposed:
+        share = 100 * result.missed / result.proposed
+        lines.append(f"{result.missed} of {result.proposed} proposals broke the target ({share:.0f} %)")
+    return lines
+
+
+def _finish_remarks(front: Front, margins: dict[str, Margin]) -> list[str]:
+    total = len(front.members) + len(front.dropped)
+    missed = sum("target" in str(one["reason"]) for one in front.dropped)
+    lines = [f"{missed} of {total} exported files broke the target when measured, and were dropped"]
+    for name, one in margins.items():
+        if one.compared:
+            lines.append(
+                f"against {name.replace('_', ' ')} at equal measured latency: {one.mean_points:+.2f} ± "
+                f"{one.standard_error:.2f} points on test; better than {one.better} of {one.compared}"
+            )
+    return lines
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _predictors(result: SearchResult) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, fitted in result.fits.latency.items():
+        found[name] = {
+            "score": fitted.score.to_json(),
+            "pairs": np.stack([fitted.truth, fitted.held_out], axis=1).tolist(),
+            "verified": [list(pair) for pair in result.verified.get(name, [])],
+            "margin": fitted.margin,
+        }
+    truth, held_out = result.fits.accuracy_pairs
+    found["accuracy_top1"] = {
+        "score": result.fits.accuracy_score.to_json(),
+        "pairs": np.stack([truth, held_out], axis=1).tolist(),
+    }
+    return found
+
+
+def _write_convergence(path: Path, result: SearchResult) -> None:
+    out = io.StringIO()
+    rows = [asdict(line) for line in result.convergence]
+    writer = csv.DictWriter(out, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, out.getvalue())
+
+
+def _environment(devices: Sequence[Device]) -> dict[str, Any]:
+    return {
+        "hwnas": version("hwnas"),
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "packages": {name: version(name) for name in _PACKAGES},
+        "devices": {device.name: dict(device.fingerprint().facts) for device in devices},
+    }

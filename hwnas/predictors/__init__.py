@@ -1,0 +1,25 @@
+"""Predictors: from a few measured candidates to any candidate, with intervals that hold.
+
+Importing this loads numpy and the spaces alone; scipy and xgboost come with the first fit.
+"""
+
+from hwnas.predictors.csvio import Measurements, metric_columns, read_measurements
+from hwnas.predictors.fit import ScoredFit, fit_and_score, fit_predictor, model_names
+from hwnas.predictors.metrics import Score, score
+from hwnas.predictors.prediction import Prediction
+from hwnas.predictors.predictor import FittedPredictor, load_predictor
+
+__all__ = [
+    "FittedPredictor",
+    "Measurements",
+    "Prediction",
+    "Score",
+    "ScoredFit",
+    "fit_and_score",
+    "fit_predictor",
+    "load_predictor",
+    "metric_columns",
+    "model_names",
+    "read_measurements",
+    "score",
+]

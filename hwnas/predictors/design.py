@@ -1,0 +1,113 @@
+"""What a Gaussian process sees of candidates: smooth features, and bases of linear ones."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from hwnas.predictors.bases import Basis, Encoded, Inputs, Shares
+from hwnas.predictors.features import TOTALS, Floats, Ints, encoding_groups
+
+FeatureSet = Literal["runtime", "layers", "quality", "choices"]
+FEATURE_SETS = ("runtime", "layers", "quality", "choices")
+
+_LOGGED = (
+    ("blocks",),
+    ("launches",),
+    ("pointwise", "dense", "vector"),
+    ("depthwise",),
+    ("activation_bytes",),
+    ("weight_bytes",),
+    ("se",),
+)
+_QUANTIZED = ("launches", "activation_bytes")
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """A feature set, standardised on its training candidates.
+
+    Feature sets: `runtime` is smooth in the logarithms of the totals and linear in the shares of
+    operations and the encoding; `layers` has the shares alone, so that its predictions are sums
+    over layers; `quality` is smooth in the encoding, a length scale a group of genes, and linear
+    in every choice; `choices` has the linear part alone.
+
+    Attributes:
+        training: the training candidates, with the physics in use.
+    """
+
+    features: FeatureSet
+    training: Inputs
+
+    @cached_property
+    def bases(self) -> tuple[Basis, ...]:
+        """The linear parts."""
+        space, physics = self.training.candidates.space, self.training.physics
+        if self.features in ("quality", "choices"):
+            return (Encoded.around(self.training, choices=True),)
+        assert physics is not None, "features of run time need physics"
+        shares = (Shares(space, physics, sized=True), Shares(space, physics, sized=False))
+        return (
+            shares if self.features == "layers" else (*shares, Encoded.around(self.training, choices=False))
+        )
+
+    @cached_property
+    def rows(self) -> tuple[Floats, ...]:
+        """The training candidates' linear features, [N, L] for each basis."""
+        return tuple(basis.rows(self.training) for basis in self.bases)
+
+    @cached_property
+    def norms(self) -> tuple[float, ...]:
+        """The mean squared length of the rows of each basis; kernels are divided by it."""
+        return tuple(float(np.square(rows).sum(axis=1).mean()) + 1e-12 for rows in self.rows)
+
+    @cached_property
+    def grams(self) -> tuple[Floats, ...]:
+        """The linear kernels between training candidates, [N, N] for each basis."""
+        return tuple(rows @ rows.T / norm for rows, norm in zip(self.rows, self.norms, strict=True))
+
+    @cached_property
+    def groups(self) -> Ints:
+        """The length scale of each smooth column, int64 [F]."""
+        if self.features == "runtime":
+            return np.zeros(len(_LOGGED) + 1 + len(_QUANTIZED), dtype=np.int64)
+        if self.features == "quality":
+            names = encoding_groups(self.training.candidates.space)
+            number = {name: index for index, name in enumerate(dict.fromkeys(names))}
+            return np.array([number[name] for name in names], dtype=np.int64)
+        return np.zeros(0, dtype=np.int64)
+
+    @property
+    def num_groups(self) -> int:
+        """The number of length scales."""
+        return int(self.groups.max()) + 1 if len(self.groups) else 0
+
+    def smooth(self, inputs: Inputs) -> Floats:
+        """Returns the smooth features [n, F], standardised."""
+        center, scale = self._standard
+        return (_smooth_columns(self.features, inputs) - center) * scale
+
+    @cached_property
+    def _standard(self) -> tuple[Floats, Floats]:
+        columns = _smooth_columns(self.features, self.training)
+        deviation = columns.std(axis=0)
+        # A column that never varied says nothing of what happens where it does.
+        scale = np.where(deviation > 1e-9, 1 / np.maximum(deviation, 1e-9), 0.0)
+        return columns.mean(axis=0), scale
+
+
+def _smooth_columns(features: FeatureSet, inputs: Inputs) -> Floats:
+    if features == "quality":
+        return inputs.encoding
+    if features != "runtime":
+        return np.zeros((len(inputs.candidates), 0))
+    column = {name: inputs.totals[:, at] for at, name in enumerate(TOTALS)}
+
+    def total(names: tuple[str, ...]) -> Floats:
+        summed: Floats = np.sum([column[name] + column[f"{name}_quantized"] for name in names], axis=0)
+        return summed
+
+    logs = [np.log1p(total(names)) for names in _LOGGED]
+    quantized = [column[f"{name}_quantized"] / total((name,)) for name in _QUANTIZED]
+    return np.stack([*logs, np.log(column["image_size"]), *quantized], axis=1)

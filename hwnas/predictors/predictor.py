@@ -1,0 +1,193 @@
+"""A fitted predictor: a frozen value that predicts, and that a JSON file can hold."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwnas.errors import InputError
+from hwnas.files import read_json, write_json
+from hwnas.predictors.bases import Inputs
+from hwnas.predictors.boosting import Trees
+from hwnas.predictors.conformal import Calibration
+from hwnas.predictors.features import Floats
+from hwnas.predictors.gaussian import GaussianProcess
+from hwnas.predictors.links import Link, Saturating, link_of_json
+from hwnas.predictors.model import Constant, Model
+from hwnas.predictors.physics import PRICES, Physics
+from hwnas.predictors.prediction import Prediction
+from hwnas.spaces import Candidates, Space, get_space
+
+FORMAT = 1
+# Candidates handled at once: working sets stay small, results do not depend on it.
+_CHUNK = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class FittedPredictor:
+    """Maps candidates of one space to a metric; made by `fit_predictor` or `load_predictor`.
+
+    Attributes:
+        space: the space of the candidates.
+        metric: what is predicted, such as `latency_ms`.
+        model: which kind of model it is, such as `gp`.
+        num_measurements: how many it was fitted on.
+        physics: prices of work; None for metrics that are no physical quantity.
+        link: the scale that `regressor` works on.
+        calibration: held-out errors, which intervals are made of.
+    """
+
+    space: Space
+    metric: str
+    model: str
+    num_measurements: int
+    physics: Physics | None
+    link: Link
+    regressor: Model
+    calibration: Calibration
+
+    def predict(self, candidates: Candidates, coverage: float = 0.9) -> Prediction:
+        """Returns the predicted values with intervals that hold the stated share of true ones.
+
+        Raises:
+            InputError: candidates of another space, or a coverage not between 0 and 1.
+        """
+        if not 0 < coverage < 1:
+            raise InputError(f"coverage must be between 0 and 1, but got {coverage}")
+        self._check(candidates)
+        away = self.calibration.interval(coverage)
+        parts = np.empty((3, len(candidates)))
+        for rows in _chunks(len(candidates)):
+            inputs = Inputs(candidates[rows], self.physics)
+            mean, deviation = self.regressor.mean_and_deviation(inputs)
+            middle = self.link.inverse(mean, inputs.expected)
+            low, high = (self.link.bound(mean, deviation, end, inputs.expected) for end in away)
+            # Errors that all lie on one side would leave the mean outside of its interval.
+            parts[:, rows] = middle, np.minimum(low, middle), np.maximum(high, middle)
+        return Prediction(*parts)
+
+    def mean(self, candidates: Candidates) -> Floats:
+        """Returns the predicted values [n] alone, in a fraction of the time.
+
+        Raises:
+            InputError: candidates of another space.
+        """
+        self._check(candidates)
+        out = np.empty(len(candidates))
+        for rows in _chunks(len(candidates)):
+            inputs = Inputs(candidates[rows], self.physics)
+            out[rows] = self.link.inverse(self.regressor.mean(inputs), inputs.expected)
+        return out
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns everything as JSON values."""
+        physics = self.physics
+        return {
+            "format": FORMAT,
+            "space": self.space.name,
+            "num_classes": self.space.num_classes,
+            "genes": [gene.name for gene in self.space.genes],
+            "metric": self.metric,
+            "model": self.model,
+            "num_measurements": self.num_measurements,
+            "physics": None
+            if physics is None
+            else {
+                "prices": dict(zip(PRICES, physics.prices.tolist(), strict=True)),
+                "floor": physics.floor,
+            },
+            "link": self.link.to_json(),
+            "regressor": self.regressor.to_json(),
+            "calibration": self.calibration.to_json(),
+        }
+
+    @staticmethod
+    def from_json(fields: Any, space: Space | None = None, where: str = "predictor") -> "FittedPredictor":
+        """Returns the predictor that `to_json` described.
+
+        Args:
+            fields: parsed JSON.
+            space: the space it is for; None finds it by name.
+            where: what the message of an error calls it.
+
+        Raises:
+            InputError: malformed, of another format, or for another space.
+        """
+        if not isinstance(fields, dict) or fields.get("format") != FORMAT:
+            found = fields.get("format") if isinstance(fields, dict) else type(fields).__name__
+            raise InputError(
+                f"{where} must be a predictor of format {FORMAT}, but got {found!r}; fit it again"
+            )
+        try:
+            return _of_json(fields, space)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+            raise InputError(
+                f"{where} is malformed ({type(error).__name__}: {error}); fit it again"
+            ) from error
+
+    def save(self, path: Path) -> None:
+        """Writes a JSON file, whole or not at all."""
+        write_json(Path(path), self.to_json())
+
+    def _check(self, candidates: Candidates) -> None:
+        if candidates.space.name != self.space.name:
+            raise InputError(
+                f"the predictor is for space '{self.space.name}', but got candidates of "
+                f"'{candidates.space.name}'"
+            )
+
+
+def load_predictor(path: Path, space: Space | None = None) -> FittedPredictor:
+    """Returns the predictor that `save` wrote.
+
+    Args:
+        path: a JSON file.
+        space: the space it is for; None finds it by name.
+
+    Raises:
+        InputError: the file is missing, not JSON, malformed, or for another space.
+    """
+    return FittedPredictor.from_json(read_json(Path(path), "predictor"), space, f"predictor {path}")
+
+
+def _of_json(fields: dict[str, Any], space: Space | None) -> FittedPredictor:
+    name = fields["space"]
+    space = space or get_space(name, fields["num_classes"])
+    if space.name != name or [gene.name for gene in space.genes] != fields["genes"]:
+        raise InputError(
+            f"the predictor is for space '{name}' as it was then, but got '{space.name}'; fit it again"
+        )
+    physics = None
+    if fields["physics"] is not None:
+        prices = np.array([fields["physics"]["prices"][name] for name in PRICES], dtype=np.float64)
+        physics = Physics(prices, float(fields["physics"]["floor"]))
+        if not (np.isfinite(prices).all() and physics.floor > 0):
+            raise ValueError("prices must be finite, and the floor above zero")
+    link = link_of_json(fields["link"])
+    if (physics is None) != isinstance(link, Saturating):
+        raise ValueError("ratios need physics, accuracies have none")
+    return FittedPredictor(
+        space=space,
+        metric=str(fields["metric"]),
+        model=str(fields["model"]),
+        num_measurements=int(fields["num_measurements"]),
+        physics=physics,
+        link=link,
+        regressor=_regressor_of_json(fields["regressor"], space, physics),
+        calibration=Calibration.of_json(fields["calibration"]),
+    )
+
+
+def _regressor_of_json(fields: dict[str, Any], space: Space, physics: Physics | None) -> Model:
+    if fields["kind"] == "constant":
+        return Constant(float(fields["target"]), float(fields["deviation"]))
+    if fields["kind"] == "trees":
+        return Trees.of_json(fields)
+    if fields["kind"] == "gaussian_process":
+        return GaussianProcess.of_json(fields, space, physics)
+    raise ValueError(f"unknown kind of regressor {fields['kind']!r}")
+
+
+def _chunks(n: int) -> list[slice]:
+    return [slice(start, min(start + _CHUNK, n)) for start in range(0, n, _CHUNK)]

@@ -1,0 +1,24 @@
+"""Devices, the measuring protocol and the measurement store; imports no runtime until one is asked for."""
+
+from hwnas.profilers.device import Device, GroupResult, Meter
+from hwnas.profilers.fingerprint import Fingerprint
+from hwnas.profilers.measurement import Failure, Measurement
+from hwnas.profilers.profile import profile
+from hwnas.profilers.protocol import Protocol
+from hwnas.profilers.registry import device_names, get_device
+from hwnas.profilers.store import Store, default_store_path
+
+__all__ = [
+    "Device",
+    "Failure",
+    "Fingerprint",
+    "GroupResult",
+    "Measurement",
+    "Meter",
+    "Protocol",
+    "Store",
+    "default_store_path",
+    "device_names",
+    "get_device",
+    "profile",
+]

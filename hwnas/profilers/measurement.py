@@ -1,0 +1,79 @@
+"""The measurement: samples of one network on one device, with the conditions they were taken in."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+Kind = Literal["measured", "simulated"]
+Verdict = Literal["stable", "unstable"]
+EnergySource = Literal["measured", "imported", "modelled"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What one subject took on one device.
+
+    Attributes:
+        subject: the subject key, `Network.key` of what ran.
+        device: the name of the device.
+        fingerprint: the digest of the device's fingerprint.
+        kind: `measured` with a clock, or `simulated` by a model.
+        latency_ms: the median over the samples that count.
+        p95_ms: the 95th percentile over all samples, outliers included. A sample is the mean of
+            `calls_per_sample` calls in a row, so it is over single calls where that is 1.
+        ci_low_ms, ci_high_ms: the 95 % confidence interval of the median.
+        samples_ms: every sample, in the order taken, outliers included.
+        calls_per_sample: calls averaged in one sample.
+        verdict: `unstable` where the interval stayed too wide, the tail too long, or the machine
+            changed speed meanwhile; `reasons` says which.
+        canary_ms: the time of the canary workload before and after; equal on a steady machine.
+        energy_mj: of one call; None where nothing can measure it.
+        conditions: facts about the machine at that time: governor, load, pinned cores, versions.
+        time: when it ended, UTC, ISO 8601.
+    """
+
+    subject: str
+    device: str
+    fingerprint: str
+    kind: Kind
+    latency_ms: float
+    p95_ms: float
+    ci_low_ms: float
+    ci_high_ms: float
+    samples_ms: tuple[float, ...]
+    calls_per_sample: int = 1
+    verdict: Verdict = "stable"
+    reasons: tuple[str, ...] = ()
+    canary_ms: tuple[float, float] | None = None
+    energy_mj: float | None = None
+    energy_source: EnergySource | None = None
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    time: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields as a JSON object."""
+        parsed: dict[str, Any] = json.loads(json.dumps(asdict(self), allow_nan=False))
+        return parsed
+
+    @staticmethod
+    def of_json(value: Mapping[str, Any]) -> "Measurement":
+        """Returns the measurement that `to_json` wrote.
+
+        Raises:
+            KeyError, TypeError: a field is missing or unknown.
+        """
+        names = {one.name for one in fields(Measurement)}
+        known = {name: value[name] for name in names if name in value}
+        for name in ("samples_ms", "reasons", "canary_ms"):
+            if known.get(name) is not None:
+                known[name] = tuple(known[name])
+        return Measurement(**known)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A subject that could not be measured, and why; the others of its group are kept."""
+
+    subject: str
+    reason: str

@@ -1,0 +1,241 @@
+"""The meter of real devices: a worker process that measures, and what happens when it breaks."""
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from hwnas.errors import MeasurementError
+from hwnas.profilers.device import GroupResult, Meter
+from hwnas.profilers.fingerprint import Fingerprint
+from hwnas.profilers.measurement import Failure, Measurement
+from hwnas.profilers.protocol import Protocol, verdict
+from hwnas.profilers.statistics import summary
+
+_START_SILENCE_S = 120.0
+_FAREWELL_S = 5.0
+
+
+@contextmanager
+def worker_meter(
+    device: str,
+    runner: str,
+    fingerprint: Fingerprint,
+    protocol: Protocol,
+    *,
+    threads: int = 1,
+    cores: list[int] | None = None,
+    conditions: Mapping[str, str | int] | None = None,
+) -> Iterator[Meter]:
+    """Yields a meter whose worker process lives as long as the context.
+
+    Args:
+        device: the name written into measurements.
+        runner: a module with `load(path: Path, threads: int) -> Callable[[], object]`.
+        fingerprint: of the device.
+        protocol: how to measure.
+        threads: threads that the artefact runs on.
+        cores: where to pin the worker; None takes the last `threads` cores this process may use.
+        conditions: further facts for each measurement, such as the pack in use.
+    """
+    worker = _Worker(runner, cores or _last_cores(threads), threads)
+    try:
+        yield _WorkerMeter(worker, device, fingerprint, protocol, dict(conditions or {}))
+    finally:
+        worker.stop()
+
+
+class _WorkerMeter(Meter):
+    def __init__(
+        self,
+        worker: "_Worker",
+        device: str,
+        fingerprint: Fingerprint,
+        protocol: Protocol,
+        conditions: dict[str, str | int],
+    ) -> None:
+        self._worker = worker
+        self._device = device
+        self._fingerprint = fingerprint
+        self._protocol = protocol
+        self._conditions = {**conditions, **_versions(fingerprint)}
+
+    def measure(self, artefacts: Mapping[str, Path]) -> GroupResult:
+        """Returns the measurements of one group, timed in turns.
+
+        When the worker dies or hangs, a fresh one measures each subject alone, so that only the
+        subject that broke it is lost.
+        """
+        try:
+            return self._group(artefacts)
+        except _WorkerLost:
+            parts = [self._alone(subject, path) for subject, path in artefacts.items()]
+        return GroupResult(
+            tuple(one for part in parts for one in part.measurements),
+            tuple(one for part in parts for one in part.failures),
+        )
+
+    def _alone(self, subject: str, path: Path) -> GroupResult:
+        try:
+            return self._group({subject: path})
+        except _WorkerLost as lost:
+            return GroupResult((), (Failure(subject, str(lost)),))
+
+    def _group(self, artefacts: Mapping[str, Path]) -> GroupResult:
+        paths = {subject: str(path) for subject, path in artefacts.items()}
+        request = {"artefacts": paths, "protocol": asdict(self._protocol)}
+        timed: dict[str, Any] | None = None
+        failures: list[Failure] = []
+        for event in self._worker.events(request, self._protocol.silence_s):
+            if event["event"] == "timed":
+                timed = event
+            elif event["event"] == "failed":
+                failures.append(Failure(event["subject"], event["reason"]))
+        return GroupResult(tuple(self._measurements(timed) if timed else ()), tuple(failures))
+
+    def _measurements(self, timed: dict[str, Any]) -> Iterator[Measurement]:
+        canary_ms = tuple(timed["canary_ms"])
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        for subject, (calls, samples_ms) in timed["series"].items():
+            found = summary(samples_ms, self._protocol.outlier_deviations)
+            judged, reasons = verdict(found, canary_ms, self._protocol)
+            yield Measurement(
+                subject=subject,
+                device=self._device,
+                fingerprint=self._fingerprint.digest,
+                kind="measured",
+                latency_ms=found.median_ms,
+                p95_ms=found.p95_ms,
+                ci_low_ms=found.ci_low_ms,
+                ci_high_ms=found.ci_high_ms,
+                samples_ms=tuple(samples_ms),
+                calls_per_sample=calls,
+                verdict=judged,
+                reasons=reasons,
+                canary_ms=canary_ms,
+                conditions={**self._conditions, **timed["conditions"]},
+                time=now,
+            )
+
+
+class _WorkerLost(Exception):
+    """The worker died or hung; the message says how."""
+
+
+class _Worker:
+    """A worker process, started when there is work and again after it was lost."""
+
+    def __init__(self, runner: str, cores: list[int], threads: int) -> None:
+        self._command = [
+            *(sys.executable, "-m", "hwnas.profilers.worker"),
+            *(runner, ",".join(map(str, cores)), str(threads)),
+        ]
+        self._environment = {
+            **os.environ,
+            # The worker finds what this process finds, however it was started.
+            "PYTHONPATH": os.pathsep.join(str(Path(place).resolve()) for place in sys.path),
+            **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TVM_NUM_THREADS"), str(threads)),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pending = b""
+
+    def events(self, request: dict[str, Any], silence_s: float) -> Iterator[dict[str, Any]]:
+        """Yields what the worker reports until it is done with a request.
+
+        Raises:
+            _WorkerLost: it died, or said nothing for `silence_s`; the next request starts a new one.
+            MeasurementError: it cannot even start.
+        """
+        process = self._process or self._start()
+        assert process.stdin
+        doing = ""
+        try:
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.flush()
+            while (event := self._next(process, silence_s))["event"] != "done":
+                doing = f" while it loaded {event['subject'][:10]}" if event["event"] == "loading" else ""
+                yield event
+        except (BrokenPipeError, EOFError) as error:
+            raise _WorkerLost(f"{self._end()}{doing}") from error
+        except TimeoutError as error:
+            self._end()
+            raise _WorkerLost(f"the measuring process said nothing for {silence_s:g} s{doing}") from error
+
+    def stop(self) -> None:
+        """Ends the worker, if there is one."""
+        if self._process:
+            self._end()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        self._pending = b""
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=self._environment,
+        )
+        try:
+            event = self._next(self._process, _START_SILENCE_S)
+        except (EOFError, TimeoutError) as error:
+            raise MeasurementError(f"cannot start measuring: {self._end()}") from error
+        assert event["event"] == "ready"
+        return self._process
+
+    def _next(self, process: "subprocess.Popen[bytes]", silence_s: float) -> dict[str, Any]:
+        """Returns the next report; EOFError when there will be none, TimeoutError when none came."""
+        assert process.stdout
+        deadline = time.monotonic() + silence_s
+        while b"\n" not in self._pending:
+            left_s = max(0.0, deadline - time.monotonic())
+            if not select.select([process.stdout], [], [], left_s)[0]:
+                raise TimeoutError
+            data = os.read(process.stdout.fileno(), 1 << 16)
+            if not data:
+                raise EOFError
+            self._pending += data
+        line, _, self._pending = self._pending.partition(b"\n")
+        event: dict[str, Any] = json.loads(line)
+        return event
+
+    def _end(self) -> str:
+        """Makes sure the process is gone; returns how it ended, with the last line it wrote."""
+        process, self._process = self._process, None
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            # One whose output has ended is about to be gone; a signal would hide its own reason.
+            status = process.wait(_FAREWELL_S if select.select([process.stdout], [], [], 0)[0] else 0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            status = process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        process.stdout.close()
+        self._errors.seek(0)
+        last = self._errors.read().decode(errors="replace").strip().splitlines()[-1:]
+        self._errors.close()
+        how = f"signal {-status}" if status < 0 else f"status {status}"
+        return f"the measuring process ended with {how}{': ' if last else ''}{''.join(last)[:200]}"
+
+
+def _last_cores(threads: int) -> list[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))[-threads:]
+    return list(range(threads))
+
+
+def _versions(fingerprint: Fingerprint) -> dict[str, str | int]:
+    return {name: value for name, value in fingerprint.facts.items() if name.endswith("version")}

@@ -1,0 +1,192 @@
+"""ONNX files written straight from the chain of layers, in floating point and quantized.
+
+Tensors carry the chain's names: `LAYER.OP` is what the operation makes, its activation included,
+`LAYER.OP.pre` is the value before the activation; a quantized tensor has `.q` (integers) and `.dq`
+(back in floating point) beside it. Quantize and dequantize nodes come straight after the producer
+of each tensor in `activation_bits`, which is where runtimes look for them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from hwnas.profilers.quantizer import (
+    ActivationQuantizer,
+    activation_quantizer,
+    bias_scales,
+    quantized_bias,
+    quantized_weight,
+    scales_for_bias,
+    weight_scales,
+)
+from hwnas.spaces import FLOAT_BITS, INPUT, Layer, Network, Op, activation_bits
+from hwnas.version import __version__
+
+Integers = NDArray[np.int8] | NDArray[np.int32]
+Floats = NDArray[np.float32]
+
+OUTPUT = "logits"
+BATCH = "batch"
+# Q/DQ of 4-bit types exist from opset 21; ONNX Runtime from 1.18 on runs both.
+OPSET, IR_VERSION = 21, 10
+
+
+def onnx_model(network: Network) -> onnx.ModelProto:
+    """Returns the network as a model from `input` [batch, channels, side, side] to `logits` [batch, classes].
+
+    The last layer must be linear. Layers below 32 bits hold integer weights, and Q/DQ pairs stand
+    on their activations.
+
+    Raises:
+        InputError: bits above 8 and below 32, weights that are not finite, or a range that is not
+            ascending.
+        KeyError: weights or ranges that the chain needs are missing.
+    """
+    writer = _Writer(network)
+    tensor = writer.settle(INPUT)
+    for layer in network.layers:
+        tensor = writer.layer(layer, tensor)
+    _, channels, side, _ = network.input_shape
+    classes = network.layers[-1].out_channels
+    graph = helper.make_graph(
+        writer.nodes,
+        "hwnas",
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [BATCH, channels, side, side])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [BATCH, classes])],
+        writer.initializers,
+    )
+    return helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="hwnas",
+        producer_version=__version__,
+    )
+
+
+class _Writer:
+    """Collects nodes and initializers; methods that add nodes return the tensor to read on from."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._quantizers: Mapping[str, ActivationQuantizer] = {
+            tensor: activation_quantizer(*network.ranges[tensor], bits)
+            for tensor, bits in activation_bits(network.layers).items()
+        }
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+
+    def layer(self, layer: Layer, incoming: str) -> str:
+        """Adds a layer; returns the tensor that the next one reads."""
+        made: dict[str, str] = {}
+        tensor = incoming
+        for op in layer.ops:
+            name = f"{layer.name}.{op.name}"
+            if op.kind == "scale":
+                self._add("Mul", [made["depthwise"], tensor], name)
+            elif op.kind == "add":
+                self._add("Add", [tensor, incoming], name)
+            elif op.kind == "pool":
+                self._add("GlobalAveragePool", [tensor], name)
+            elif op.kind == "linear":
+                self._linear(layer, tensor, name)
+            else:
+                self._convolution(layer, op, tensor, name)
+            tensor = made[op.name] = self.settle(name)
+        return tensor
+
+    def settle(self, tensor: str) -> str:
+        """Adds the Q/DQ pair of a tensor that is quantized; returns the tensor to read on from."""
+        quantizer = self._quantizers.get(tensor)
+        if quantizer is None:
+            return tensor
+        scale = self._constant(f"{tensor}.scale", np.float32(quantizer.scale))
+        zero = self._constant(f"{tensor}.zero_point", np.uint8(quantizer.zero_point))
+        integers = f"{tensor}.q"
+        self._add("QuantizeLinear", [tensor, scale, zero], integers)
+        if quantizer.levels < 255:
+            least = self._constant(f"{tensor}.q_low", np.uint8(0))
+            most = self._constant(f"{tensor}.q_high", np.uint8(quantizer.levels))
+            self._add("Clip", [integers, least, most], f"{tensor}.q_narrow")
+            integers = f"{tensor}.q_narrow"
+        return self._add("DequantizeLinear", [integers, scale, zero], f"{tensor}.dq")
+
+    def _convolution(self, layer: Layer, op: Op, tensor: str, name: str) -> None:
+        filters = self._filters(layer, op, tensor, name)
+        made = name if op.activation == "none" else f"{name}.pre"
+        half = op.kernel // 2
+        self._add(
+            "Conv",
+            [tensor, *filters],
+            made,
+            kernel_shape=[op.kernel] * 2,
+            strides=[op.stride] * 2,
+            pads=[half] * 4,
+            group=op.in_channels if op.kind == "depthwise" else 1,
+        )
+        if op.activation != "none":
+            self._activation(op, self.settle(made), name)
+
+    def _activation(self, op: Op, tensor: str, name: str) -> None:
+        if op.activation == "relu":
+            self._add("Relu", [tensor], name)
+        elif op.activation == "relu6":
+            zero = self._constant(f"{name}.low", np.float32(0))
+            six = self._constant(f"{name}.high", np.float32(6))
+            self._add("Clip", [tensor, zero, six], name)
+        elif op.activation == "h_swish":
+            self._add("HardSwish", [tensor], name)
+        else:
+            self._add("HardSigmoid", [tensor], name, alpha=1 / 6, beta=0.5)
+
+    def _linear(self, layer: Layer, tensor: str, name: str) -> None:
+        flat = self._add("Flatten", [tensor], f"{name}.flat")
+        # [in, out]: ONNX Runtime then multiplies by the integers as they are, where it would
+        # otherwise turn all of them back into floats on every call. Logits stay in floating
+        # point, so an integer bias would gain nothing.
+        weight = self._network.weights[f"{name}.weight"]
+        bias = self._constant(f"{name}.bias", self._network.weights[f"{name}.bias"])
+        if layer.weight_bits == FLOAT_BITS:
+            weight_name = self._constant(f"{name}.weight", np.ascontiguousarray(weight.T))
+        else:
+            scales = weight_scales(weight, layer.weight_bits)
+            integers = np.ascontiguousarray(quantized_weight(weight, scales, layer.weight_bits).T)
+            weight_name = self._dequantized(f"{name}.weight", integers, scales, axis=1)
+        self._add("Gemm", [flat, weight_name, bias], OUTPUT)
+
+    def _filters(self, layer: Layer, op: Op, tensor: str, name: str) -> list[str]:
+        """Adds the constants of a convolution that reads `tensor`; returns weight and, if any, bias."""
+        weight = self._network.weights[f"{name}.weight"]
+        bias = self._network.weights[f"{name}.bias"] if op.bias else None
+        if layer.weight_bits == FLOAT_BITS:
+            names = [self._constant(f"{name}.weight", weight)]
+            return names if bias is None else [*names, self._constant(f"{name}.bias", bias)]
+        scales = weight_scales(weight, layer.weight_bits)
+        reads = self._quantizers.get(tensor.removesuffix(".dq"))
+        if bias is not None and reads:
+            scales = scales_for_bias(scales, bias, reads.scale)
+        integers = quantized_weight(weight, scales, layer.weight_bits)
+        names = [self._dequantized(f"{name}.weight", integers, scales)]
+        if bias is None:
+            return names
+        if reads is None:
+            return [*names, self._constant(f"{name}.bias", bias)]
+        of_bias = quantized_bias(bias, scales, reads.scale)
+        return [*names, self._dequantized(f"{name}.bias", of_bias, bias_scales(scales, reads.scale))]
+
+    def _dequantized(self, name: str, integers: Integers, scales: Floats, axis: int = 0) -> str:
+        """Adds integers with one scale for each slice along `axis`; returns what they stand for."""
+        inputs = [self._constant(f"{name}.q", integers), self._constant(f"{name}.scale", scales)]
+        return self._add("DequantizeLinear", inputs, name, axis=axis)
+
+    def _constant(self, name: str, value: np.ndarray[Any, Any] | np.generic) -> str:
+        self.initializers.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def _add(self, kind: str, inputs: list[str], output: str, **attributes: int | float | list[int]) -> str:
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+        return output

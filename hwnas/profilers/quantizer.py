@@ -1,0 +1,125 @@
+"""The quantizer: one definition for fake quantization in training and for the nodes of exported files.
+
+Weights are symmetric, one scale for each output channel; activations are unsigned and affine, one
+scale and zero point for each tensor. All bitwidths up to 8 live in 8-bit containers with a
+narrowed range. Rounding is half to even, as ONNX's QuantizeLinear, `numpy.rint` and `torch.round`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.errors import InputError
+
+Floats = NDArray[np.float32]
+
+MAX_BITS = 8
+# A channel whose weights are all below this is zero to float32 once anything is added to it.
+_NOTHING = 1e-12
+# Biases stay a factor of two inside int32, so that adding the products cannot overflow either.
+_BIAS_LIMIT = 2**30
+
+
+@dataclass(frozen=True)
+class ActivationQuantizer:
+    """How one activation tensor is quantized: q = clip(round(x / scale) + zero_point, 0, levels).
+
+    Attributes:
+        scale: above zero, exactly representable in float32.
+        zero_point: the q that stands for 0.0, from 0 to `levels`.
+        levels: the largest q, 2**bits - 1.
+    """
+
+    scale: float
+    zero_point: int
+    levels: int
+
+    def fake(self, x: Floats) -> Floats:
+        """Returns x after quantizing and back, same shape; NaN stays NaN."""
+        q = np.clip(np.rint(x / np.float32(self.scale)) + self.zero_point, 0, self.levels)
+        return np.asarray((q - self.zero_point) * np.float32(self.scale), np.float32)
+
+
+def activation_quantizer(low: float, high: float, bits: int) -> ActivationQuantizer:
+    """Returns the quantizer of a tensor whose values lie in [low, high].
+
+    The range is widened to contain zero, which is then exact (padding and ReLU stay exact). A
+    range that holds nothing but zero gets scale 1.
+
+    Args:
+        low: finite, in the tensor's own unit.
+        high: finite, not below `low`.
+        bits: from 1 to 8.
+
+    Raises:
+        InputError: the range or the bits are not as above.
+    """
+    if not (np.isfinite(low) and np.isfinite(high) and low <= high):
+        raise InputError(f"an activation range must be finite and ascending, but got ({low}, {high})")
+    levels = 2 ** _checked(bits, least=1) - 1
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = float(np.float32((high - low) / levels))
+    if scale < _NOTHING:
+        return ActivationQuantizer(1.0, 0, levels)
+    return ActivationQuantizer(scale, int(np.clip(np.rint(-low / scale), 0, levels)), levels)
+
+
+def weight_scales(weight: Floats, bits: int) -> Floats:
+    """Returns the scale of each output channel, [out]: the largest magnitude / (2**(bits - 1) - 1).
+
+    Args:
+        weight: [out, ...], finite.
+        bits: from 2 to 8.
+
+    Returns:
+        float32 [out]; 1 for a channel of zeros.
+
+    Raises:
+        InputError: other bits, or weights that are not finite.
+    """
+    limit = 2 ** (_checked(bits, least=2) - 1) - 1
+    largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1)
+    if not np.isfinite(largest).all():
+        raise InputError("weights must be finite to be quantized, but some are NaN or infinite")
+    return np.asarray(np.where(largest > _NOTHING, largest / np.float32(limit), 1), np.float32)
+
+
+def scales_for_bias(scales: Floats, bias: Floats, input_scale: float) -> Floats:
+    """Returns the weight scales [out], raised where the bias would not fit into its 32-bit integer.
+
+    That happens only where a channel's weights are so small that all products together are below
+    a rounding error of its bias, so coarser weights change nothing.
+    """
+    needed = np.abs(bias.astype(np.float64)) / (input_scale * _BIAS_LIMIT)
+    return np.asarray(np.maximum(scales, needed), np.float32)
+
+
+def quantized_weight(weight: Floats, scales: Floats, bits: int) -> NDArray[np.int8]:
+    """Returns the integers [out, ...] in [-(2**(bits - 1) - 1), 2**(bits - 1) - 1]."""
+    limit = 2 ** (_checked(bits, least=2) - 1) - 1
+    by_channel = scales.reshape(-1, *[1] * (weight.ndim - 1))
+    return np.asarray(np.clip(np.rint(weight / by_channel), -limit, limit), np.int8)
+
+
+def quantized_bias(bias: Floats, scales: Floats, input_scale: float) -> NDArray[np.int32]:
+    """Returns the integers [out] at the scale of the products, `input_scale * scales`."""
+    return np.asarray(np.rint(bias.astype(np.float64) / bias_scales(scales, input_scale)), np.int32)
+
+
+def bias_scales(scales: Floats, input_scale: float) -> Floats:
+    """Returns the scales of the bias [out], float32."""
+    return np.asarray(scales * np.float32(input_scale), np.float32)
+
+
+def fake_quantized_weight(weight: Floats, bits: int) -> Floats:
+    """Returns the weights after quantizing and back, same shape."""
+    scales = weight_scales(weight, bits)
+    by_channel = scales.reshape(-1, *[1] * (weight.ndim - 1))
+    return np.asarray(quantized_weight(weight, scales, bits) * by_channel, np.float32)
+
+
+def _checked(bits: int, least: int) -> int:
+    if not least <= bits <= MAX_BITS:
+        raise InputError(f"quantized bits must be from {least} to {MAX_BITS}, but got {bits}")
+    return bits

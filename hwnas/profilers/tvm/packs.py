@@ -1,0 +1,200 @@
+"""Packs: the best known schedule of each kernel of a space, for one target, as a small file.
+
+A schedule runs on any target without a word but well only on its own: one made for AVX2 takes 1.5
+times as long on AVX-512, the other way round 3.6 times. So a pack names its target and is taken
+only where the processor is one of that kind.
+"""
+
+import hashlib
+import json
+import lzma
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from hwnas import files
+from hwnas.errors import InputError
+from hwnas.profilers.tvm.places import data_home, levels_here, processor_family
+
+SUFFIX = ".json.xz"
+SHIPPED = Path(__file__).parent / "packs"
+_FORMAT = 1
+_MAX_FILE_BYTES = 8 << 20
+_MAX_TEXT_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How one kernel is best compiled.
+
+    Attributes:
+        trace: the schedule's instructions and decisions, as TVM writes them.
+        best_us: what the kernel took when it was tuned.
+        trials: candidates that were tried.
+    """
+
+    trace: Any
+    best_us: float
+    trials: int
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Schedules by kernel key, with what they are good for.
+
+    Attributes:
+        space: the name of the space.
+        mcpu: LLVM's name of the target.
+        tvm: the version of TVM whose kernel keys and records these are.
+        processor: the family it was tuned on.
+        made: the day, ISO 8601.
+    """
+
+    space: str
+    mcpu: str
+    tvm: str
+    processor: str
+    made: str
+    schedules: Mapping[str, Schedule]
+
+    @property
+    def name(self) -> str:
+        """Such as `demo.x86-64-v4`; what people are told."""
+        return f"{self.space}.{self.mcpu}"
+
+    @cached_property
+    def digest(self) -> str:
+        """Eight hexadecimal digits of what decides how kernels are compiled."""
+        traces = {key: schedule.trace for key, schedule in self.schedules.items()}
+        text = json.dumps([self.mcpu, self.tvm, traces], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    @property
+    def id(self) -> str:
+        """Name and digest, such as `demo.x86-64-v4-1a2b3c4d`; two packs with it compile alike."""
+        return f"{self.name}-{self.digest}"
+
+    @property
+    def trials(self) -> int:
+        """Candidates tried, over all kernels."""
+        return sum(schedule.trials for schedule in self.schedules.values())
+
+
+def tvm_version() -> str | None:
+    """Returns the installed version of TVM, without importing it; None where there is none."""
+    try:
+        return version("apache-tvm")
+    except PackageNotFoundError:
+        return None
+
+
+def pack_for(space: str, features: frozenset[str] | None = None, folder: Path | None = None) -> Pack | None:
+    """Returns the pack to use for a space on a processor; None where nothing fits.
+
+    Better targets come before lesser ones, packs made on this kind of processor before shipped ones;
+    packs of another version of TVM are passed over, since its kernel keys may differ.
+
+    Args:
+        space: the name of the space.
+        features: flags of the processor; None takes this machine's.
+        folder: of packs made by the user; None takes `user_folder()`.
+
+    Raises:
+        InputError: a pack that would be taken is damaged.
+    """
+    own = folder if folder is not None else user_folder()
+    for level in levels_here(features):
+        for place in (own, SHIPPED):
+            path = place / f"{space}.{level}{SUFFIX}"
+            if path.exists():
+                pack = read_pack(path)
+                fits = place == SHIPPED or pack.processor == processor_family()
+                if fits and pack.mcpu == level and pack.tvm == tvm_version():
+                    return pack
+    return None
+
+
+def user_folder() -> Path:
+    """Returns the folder of the packs made on this machine, which go before shipped ones."""
+    return data_home() / "packs"
+
+
+def write_pack(pack: Pack, folder: Path) -> Path:
+    """Returns the path of the pack's file, written into `folder`; equal packs give equal bytes."""
+    value = {
+        "format": _FORMAT,
+        "space": pack.space,
+        "mcpu": pack.mcpu,
+        "tvm": pack.tvm,
+        "processor": pack.processor,
+        "made": pack.made,
+        "kernels": {
+            key: {"best_us": round(one.best_us, 4), "trials": one.trials, "trace": one.trace}
+            for key, one in pack.schedules.items()
+        },
+    }
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    path = folder / f"{pack.name}{SUFFIX}"
+    with files.replacing(path) as temporary:
+        temporary.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
+    return path
+
+
+def read_pack(path: Path) -> Pack:
+    """Returns the pack in a file.
+
+    Raises:
+        InputError: the file is missing, damaged, too large, or not a pack.
+    """
+    try:
+        value = json.loads(_unpacked(path))
+        if value["format"] != _FORMAT:
+            raise ValueError(f"format {value['format']!r}, but this hwnas reads {_FORMAT}")
+        return Pack(
+            space=_text(value, "space"),
+            mcpu=_text(value, "mcpu"),
+            tvm=_text(value, "tvm"),
+            processor=_text(value, "processor"),
+            made=_text(value, "made"),
+            schedules=dict(_schedules(value["kernels"])),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"schedule pack {path} is not one of ours ({type(error).__name__}: {error}); "
+            "delete it or make it again"
+        ) from error
+
+
+def _unpacked(path: Path) -> str:
+    try:
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise InputError(
+                f"schedule pack {path} must be at most {_MAX_FILE_BYTES >> 20} MiB; it is not one of ours"
+            )
+        unpacker = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=256 << 20)
+        data = unpacker.decompress(path.read_bytes(), max_length=_MAX_TEXT_BYTES)
+    except OSError as error:
+        raise InputError(f"cannot read schedule pack {path}: {error.strerror or error}") from error
+    except (lzma.LZMAError, EOFError) as error:
+        raise InputError(f"schedule pack {path} is damaged ({error}); delete it or make it again") from error
+    if not unpacker.eof:
+        raise InputError(f"schedule pack {path} is cut short or too large; delete it or make it again")
+    return data.decode("utf-8")
+
+
+def _text(value: Mapping[str, Any], name: str) -> str:
+    if not isinstance(value[name], str):
+        raise TypeError(f"{name} must be text")
+    return str(value[name])
+
+
+def _schedules(kernels: Mapping[str, Any]) -> Iterator[tuple[str, Schedule]]:
+    for key, value in kernels.items():
+        best_us, trace = float(value["best_us"]), value["trace"]
+        if not (math.isfinite(best_us) and best_us > 0 and isinstance(trace, list) and len(trace) == 2):
+            raise ValueError(f"kernel {key} has no usable schedule")
+        yield key, Schedule(trace, best_us, int(value["trials"]))

@@ -1,0 +1,71 @@
+"""Where this machine keeps its own packs, compiled kernels and tuning work; and what its processor is."""
+
+import os
+import platform
+from pathlib import Path
+
+_CPUINFO = Path("/proc/cpuinfo")
+
+# What each x86-64 level adds, as Linux names it (System V ABI for x86-64, table 3.1); best first.
+LEVELS = {
+    "x86-64-v4": frozenset({"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}),
+    "x86-64-v3": frozenset({"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe", "xsave"}),
+    "x86-64-v2": frozenset({"cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3"}),
+}
+
+
+def data_home() -> Path:
+    """Returns the folder of what is worth keeping: `HWNAS_HOME`, else `hwnas` in the user's data folder."""
+    return _home("XDG_DATA_HOME", ".local/share")
+
+
+def cache_home() -> Path:
+    """Returns the folder of what can be made again: `HWNAS_HOME`, else `hwnas` in the user's cache folder."""
+    return _home("XDG_CACHE_HOME", ".cache")
+
+
+def _home(variable: str, default: str) -> Path:
+    if os.environ.get("HWNAS_HOME"):
+        return Path(os.environ["HWNAS_HOME"])
+    return Path(os.environ.get(variable) or Path.home() / default) / "hwnas"
+
+
+def levels_here(features: frozenset[str] | None = None) -> list[str]:
+    """Returns the x86-64 levels that a processor runs, best first; none on other machines.
+
+    Args:
+        features: the processor's flags as in /proc/cpuinfo; None reads this machine's.
+    """
+    if features is None:
+        features = processor_features()
+    levels: list[str] = []
+    needed: frozenset[str] = frozenset()
+    for level in reversed(LEVELS):
+        needed |= LEVELS[level]
+        if needed <= features:
+            levels.insert(0, level)
+    return levels
+
+
+def processor_features() -> frozenset[str]:
+    """Returns the flags of this machine's processor; empty where it is not an x86-64 one on Linux."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return frozenset()
+    return frozenset(_field("flags").split())
+
+
+def processor_family() -> str:
+    """Returns the processor's vendor, family and model, such as `AuthenticAMD-25-17`."""
+    return "-".join(_field(name) or "unknown" for name in ("vendor_id", "cpu family", "model"))
+
+
+def _field(name: str) -> str:
+    try:
+        text = _CPUINFO.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == name:
+            return value.strip()
+    return ""

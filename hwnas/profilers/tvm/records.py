@@ -1,0 +1,77 @@
+"""The tuner's database on disk: read without TVM, mended after a kill."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hwnas import files
+
+WORKLOADS = "database_workload.json"
+RECORDS = "database_tuning_record.json"
+# The tuner writes 1e10 s for a candidate that failed.
+_FAILED_S = 1e5
+
+
+@dataclass
+class KernelRecord:
+    """What the tuner knows of one workload.
+
+    Attributes:
+        trials: candidates tried, failed ones included.
+        best_us: mean time of the best one; infinity where none ran.
+        line: its record as the database wrote it.
+    """
+
+    trials: int = 0
+    best_us: float = float("inf")
+    line: Any = field(default=None, repr=False)
+
+
+def mend(work: Path) -> None:
+    """Drops a torn last line from each database file, which a kill in the middle of writing leaves."""
+    for name in (WORKLOADS, RECORDS):
+        path = work / name
+        if path.exists():
+            text = path.read_text(encoding="utf-8")
+            whole = "".join(line for line in text.splitlines(keepends=True) if _is_whole(line))
+            if whole != text:
+                files.write_text(path, whole)
+
+
+def read_records(work: Path) -> dict[str, KernelRecord]:
+    """Returns what is known of each workload, by the workload's structural hash as TVM writes it."""
+    hashes = [row[0] for row in _rows(work / WORKLOADS)]
+    known = {name: KernelRecord() for name in hashes}
+    for row in _rows(work / RECORDS):
+        workload, (_, times_s, *_) = row
+        record = known[hashes[workload]]
+        record.trials += 1
+        if times_s and max(times_s) < _FAILED_S:
+            mean_us = sum(times_s) / len(times_s) * 1e6
+            if mean_us < record.best_us:
+                record.best_us, record.line = mean_us, row
+    return known
+
+
+def read_workloads(work: Path) -> dict[str, Any]:
+    """Returns the workload rows of a database by structural hash."""
+    return {row[0]: row for row in _rows(work / WORKLOADS)}
+
+
+def _rows(path: Path) -> Iterator[Any]:
+    if path.exists():
+        with open(path, encoding="utf-8") as lines:
+            for line in lines:
+                yield json.loads(line)
+
+
+def _is_whole(line: str) -> bool:
+    if not line.endswith("\n"):
+        return False
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True

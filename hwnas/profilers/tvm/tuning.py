@@ -1,0 +1,290 @@
+"""The search for fast schedules: every kernel of a space a little, then the ones that matter more."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwnas.errors import MeasurementError
+from hwnas.profilers.tvm import records
+from hwnas.profilers.tvm.building import lasting_builder
+from hwnas.profilers.tvm.intrinsics import prepare_tvm
+from hwnas.profilers.tvm.kernels import applied, kernel_module, target_of
+from hwnas.profilers.tvm.packs import Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningSettings:
+    """The knobs of the search; a light evolutionary one does as well as TVM's default at half the CPU.
+
+    Attributes:
+        first_trials: candidates a kernel in the pass over all of them.
+        more_trials: candidates a kernel each time it is taken up again.
+        kernels_a_round: kernels tuned together; the time budget is looked at between rounds.
+        population: schedules the search keeps; TVM's 512 spends most CPU on search.
+        generations: of the search before each batch.
+        batch: candidates built and timed together.
+        workers: processes that build.
+        build_timeout_s, run_timeout_s: after which a candidate counts as failed.
+        min_repeat_ms: how long each candidate is timed.
+        seed: of the search.
+    """
+
+    first_trials: int = 8
+    more_trials: int = 16
+    kernels_a_round: int = 8
+    population: int = 64
+    generations: int = 2
+    batch: int = 8
+    workers: int = 2
+    build_timeout_s: float = 30.0
+    run_timeout_s: float = 20.0
+    min_repeat_ms: int = 20
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class TuningProgress:
+    """How far a search is: kernels that have a schedule, trials in all, and a net's expected time."""
+
+    tuned: int
+    kernels: int
+    trials: int
+    expected_us: float
+    elapsed_s: float
+
+
+def tune(
+    functions: Mapping[str, Any],
+    uses: Mapping[str, float],
+    mcpu: str,
+    work: Path,
+    budget_s: float,
+    settings: TuningSettings,
+    on_progress: Callable[[TuningProgress], None],
+    start: Mapping[str, Schedule],
+) -> dict[str, records.KernelRecord]:
+    """Searches schedules for kernels until the budget is spent; returns what is known of each kernel.
+
+    The database in `work` is the state: the same call goes on where the last one ended. The
+    budget bounds rounds, not calls: the last round may end up to a minute late.
+
+    Args:
+        functions: PrimFuncs by key.
+        uses: how often an average network calls each kernel; what it is worth to make it faster.
+        mcpu: the target processor.
+        work: the folder of the database; made if missing.
+        budget_s: of wall time.
+        settings: of the search.
+        on_progress: hears of the state before each round and at the end.
+        start: schedules known already; timed first, where the database has none for a kernel.
+
+    Raises:
+        MeasurementError: no candidate of the first round could be built and run.
+    """
+    prepare_tvm()
+    work.mkdir(parents=True, exist_ok=True)
+    records.mend(work)
+    started = time.monotonic()
+    search = _Search(functions, mcpu, work, settings)
+    search.time_known(
+        {key: start[key] for key, one in search.known().items() if key in start and not one.trials}
+    )
+    while True:
+        known = search.known()
+        elapsed_s = time.monotonic() - started
+        on_progress(_progress(known, uses, elapsed_s))
+        if elapsed_s >= budget_s:
+            return known
+        chosen, trials = next_round(known, uses, settings)
+        search.run(chosen, trials)
+        if all(record.line is None for record in search.known().values()):
+            raise MeasurementError(
+                f"tuning for {mcpu}: no candidate of {len(chosen)} kernels could be built and run, "
+                f"first error: {search.first_error()}; see the logs in {work / 'logs'}"
+            )
+
+
+def next_round(
+    known: Mapping[str, records.KernelRecord], uses: Mapping[str, float], settings: TuningSettings
+) -> tuple[list[str], int]:
+    """Returns the kernels to tune next and the trials for each.
+
+    First those that have no schedule, most used ones first; then those with the largest share of
+    a network's time for the trials they have had, since gains shrink about as one over trials.
+    """
+    fresh = [key for key, one in known.items() if one.line is None and one.trials < 4 * settings.first_trials]
+    if fresh:
+        chosen = sorted(fresh, key=lambda key: -uses.get(key, 0.0))[: settings.kernels_a_round]
+        return chosen, settings.first_trials
+    worth = {key: uses.get(key, 0.0) * _time_us(record) / record.trials for key, record in known.items()}
+    return sorted(worth, key=lambda key: -worth[key])[: settings.kernels_a_round], settings.more_trials
+
+
+def _time_us(record: records.KernelRecord) -> float:
+    return record.best_us if record.line is not None else 1e3
+
+
+def _progress(
+    known: Mapping[str, records.KernelRecord], uses: Mapping[str, float], elapsed_s: float
+) -> TuningProgress:
+    tuned = [key for key, record in known.items() if record.line is not None]
+    return TuningProgress(
+        tuned=len(tuned),
+        kernels=len(known),
+        trials=sum(record.trials for record in known.values()),
+        expected_us=sum(uses.get(key, 0.0) * known[key].best_us for key in tuned),
+        elapsed_s=elapsed_s,
+    )
+
+
+class _Search:
+    """MetaSchedule with its workers, for as long as one call of `tune` lasts."""
+
+    def __init__(self, functions: Mapping[str, Any], mcpu: str, work: Path, settings: TuningSettings) -> None:
+        from tvm.s_tir import meta_schedule as ms
+        from tvm_ffi import structural_hash
+
+        self._target = target_of(mcpu)
+        self._work, self._settings = work, settings
+        self._modules = {key: kernel_module(function) for key, function in functions.items()}
+        self._database = ms.database.JSONDatabase(work_dir=str(work))
+        for module in self._modules.values():
+            self._database.commit_workload(module)
+        self._hashes = {key: str(structural_hash(module)) for key, module in self._modules.items()}
+        self._builder = lasting_builder(settings.workers, settings.build_timeout_s)
+        self._runner = ms.runner.LocalRunner(
+            timeout_sec=settings.run_timeout_s,
+            initializer=prepare_tvm,
+            evaluator_config=ms.runner.EvaluatorConfig(
+                number=3, repeat=1, min_repeat_ms=settings.min_repeat_ms
+            ),
+        )
+        # One model for all rounds: it guesses at random until it has seen a hundred candidates.
+        self._cost_model = ms.cost_model.XGBModel(num_tuning_cores=settings.workers)
+        self._rounds = 0
+
+    def known(self) -> dict[str, records.KernelRecord]:
+        by_hash = records.read_records(self._work)
+        return {key: by_hash[name] for key, name in self._hashes.items()}
+
+    def run(self, chosen: Sequence[str], trials: int) -> None:
+        from tvm.s_tir import meta_schedule as ms
+        from tvm.s_tir.meta_schedule.logging import get_loggers_from_work_dir
+
+        loggers = get_loggers_from_work_dir(str(self._work), list(chosen))
+        seed = self._settings.seed + 7919 * (self._rounds + self._trials_so_far())
+        self._rounds += 1
+        contexts = [
+            ms.TuneContext(
+                mod=self._modules[key],
+                target=self._target,
+                space_generator=_schedule_space(),
+                search_strategy=self._strategy(),
+                task_name=key,
+                logger=logger,
+                rand_state=ms.utils.fork_seed(seed + index, n=1)[0],
+                num_threads=self._settings.workers,
+            ).clone()
+            for index, (key, logger) in enumerate(zip(chosen, loggers, strict=True))
+        ]
+        ms.tune_tasks(
+            tasks=contexts,
+            task_weights=[1.0] * len(contexts),
+            work_dir=str(self._work),
+            max_trials_global=trials * len(contexts),
+            max_trials_per_task=trials,
+            num_trials_per_iter=self._settings.batch,
+            builder=self._builder,
+            runner=self._runner,
+            database=self._database,
+            cost_model=self._cost_model,
+            task_scheduler="round-robin",
+        )
+
+    def time_known(self, schedules: Mapping[str, Schedule]) -> None:
+        """Enters known schedules into the database, with the time they take here."""
+        from tvm.s_tir.meta_schedule.arg_info import ArgInfo
+        from tvm.s_tir.meta_schedule.builder import BuilderInput
+        from tvm.s_tir.meta_schedule.database import TuningRecord
+        from tvm.s_tir.meta_schedule.runner import RunnerInput
+
+        sketches = {key: applied(self._modules[key], one, key) for key, one in schedules.items()}
+        built = self._builder.build([BuilderInput(sketch.mod, self._target) for sketch in sketches.values()])
+        for (key, sketch), result in zip(sketches.items(), built, strict=True):
+            if result.artifact_path is None:
+                continue
+            arguments = ArgInfo.from_prim_func(self._modules[key]["main"])
+            (future,) = self._runner.run([RunnerInput(result.artifact_path, "llvm", arguments)])
+            times_s = future.result().run_secs
+            if times_s:
+                workload = self._database.commit_workload(self._modules[key])
+                record = TuningRecord(sketch.trace, workload, times_s, self._target, arguments)
+                self._database.commit_tuning_record(record)
+
+    def first_error(self) -> str:
+        for log in sorted((self._work / "logs").glob("*task_*.log")):
+            for line in log.read_text(errors="replace").splitlines():
+                if "Error" in line and "building" not in line and "running" not in line:
+                    return line.strip()[:200]
+        return "none logged"
+
+    def _trials_so_far(self) -> int:
+        return sum(record.trials for record in self.known().values())
+
+    def _strategy(self) -> Any:
+        from tvm.s_tir import meta_schedule as ms
+
+        return ms.search_strategy.EvolutionarySearch(
+            population_size=self._settings.population,
+            init_min_unmeasured=24,
+            genetic_num_iters=self._settings.generations,
+            genetic_max_fail_count=5,
+        )
+
+
+def _schedule_space() -> Any:
+    """TVM's rules for CPUs without the one that makes loops parallel: latency here is of one thread."""
+    from tvm.s_tir import meta_schedule as ms
+
+    rule, post, mutate = ms.schedule_rule, ms.postproc, ms.mutator
+    return ms.space_generator.PostOrderApply(
+        sch_rules=[
+            rule.ApplyCustomRule(),
+            rule.InlineConstantScalars(),
+            rule.AutoInline(
+                into_producer=False,
+                into_consumer=True,
+                inline_const_tensor=True,
+                disallow_if_then_else=True,
+                require_injective=True,
+                require_ordered=True,
+                disallow_op=["tirx.exp"],
+            ),
+            rule.AddRFactor(max_jobs_per_core=16, max_innermost_factor=64),
+            rule.MultiLevelTiling(
+                structure="SSRSRS",
+                max_innermost_factor=64,
+                reuse_write=rule.ReuseType(req="may", levels=[1, 2], scope="global"),
+            ),
+            rule.ParallelizeVectorizeUnroll(
+                max_jobs_per_core=-1,
+                max_vectorize_extent=64,
+                unroll_max_steps=[0, 16, 64, 512],
+                unroll_explicit=True,
+            ),
+            rule.RandomComputeLocation(),
+        ],
+        postprocs=[
+            post.DisallowDynamicLoop(),
+            post.RewriteParallelVectorizeUnroll(),
+            post.RewriteReductionBlock(),
+            post.RewriteLayout(),
+        ],
+        mutator_probs={
+            mutate.MutateTileSize(): 0.9,
+            mutate.MutateComputeLocation(): 0.05,
+            mutate.MutateUnroll(): 0.03,
+        },
+    )

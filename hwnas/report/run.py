@@ -1,0 +1,252 @@
+"""The files of a run folder, read and checked."""
+
+import csv
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from hwnas.errors import InputError
+from hwnas.files import read_json
+
+# Beyond this no figure of a network is real, and axes overflow.
+_LARGE = 1e15
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        raise ValueError("must be a number")
+    return value
+
+
+Finite = Annotated[float, BeforeValidator(_number), Field(ge=-_LARGE, le=_LARGE)]
+Positive = Annotated[float, BeforeValidator(_number), Field(ge=1 / _LARGE, le=_LARGE)]
+Amount = Annotated[int, Field(ge=0, le=10**18)]
+ParsedModel = TypeVar("ParsedModel")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Figure(_Part):
+    """A figure with where it comes from: `measured`, `predicted` or `simulated`, and its interval."""
+
+    value: Finite
+    kind: str = "measured"
+    split: str | None = None
+    low: Finite | None = None
+    high: Finite | None = None
+    p95: Finite | None = None
+    predicted: Finite | None = None
+
+
+class Latency(Figure):
+    """A latency in ms."""
+
+    value: Positive
+
+
+class Bits(_Part):
+    """Weight and activation bits, one for each layer with weights."""
+
+    weights: list[int]
+    activations: list[int]
+
+
+class Model(_Part):
+    """One member of the front."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$")]
+    architecture: dict[str, Any]
+    bits: Bits | None = None
+    accuracy_top1: Figure
+    accuracy_top1_test: Figure | None = None
+    latency_ms: Annotated[dict[str, Latency], Field(min_length=1)]
+    deploy_on: str | None = None
+    energy_mj: Figure | None = None
+    size_bytes: Amount | None = None
+    macs: Amount | None = None
+    params: Amount | None = None
+    bitops: Amount | None = None
+    peak_memory_bytes: Amount | None = None
+
+    @property
+    def device(self) -> str:
+        """The device to deploy on; the first that it was measured on where none is named."""
+        return self.deploy_on if self.deploy_on in self.latency_ms else next(iter(self.latency_ms))
+
+    @property
+    def latency(self) -> Latency:
+        """The latency on the device to deploy on."""
+        return self.latency_ms[self.device]
+
+    @property
+    def quantized_share(self) -> float:
+        """The share of layers with weights that run below floating point, from 0 to 1."""
+        if self.bits is None or not self.bits.weights:
+            return 0.0
+        pairs = list(zip(self.bits.weights, self.bits.activations, strict=False))
+        return sum(min(pair) < 32 for pair in pairs) / len(pairs)
+
+
+class Dropped(_Part):
+    """A model that was exported and then left out."""
+
+    id: str
+    device: str = ""
+    reason: str = ""
+
+
+class Front(_Part):
+    """front.json."""
+
+    space: str
+    devices: list[str] | dict[str, Any]
+    objectives: Any = None
+    reference_point: Any = None
+    hypervolume: Finite | dict[str, Finite] | None = None
+    target_latency_ms: Positive | dict[str, Positive] | None = None
+    candidates: list[Model]
+    dropped: list[Dropped] = []
+
+    @property
+    def device_names(self) -> list[str]:
+        """The devices in their order, those that only a candidate names at the end."""
+        used = [device for model in self.candidates for device in model.latency_ms]
+        return list(dict.fromkeys([*self.devices, *used]))
+
+    def target_ms(self, device: str) -> float | None:
+        """Returns the target of a device in ms, if there is one."""
+        if isinstance(self.target_latency_ms, dict):
+            return self.target_latency_ms.get(device)
+        return self.target_latency_ms
+
+
+class Baseline(_Part):
+    """Networks that are easy to have, beside what was found, on the test split.
+
+    Attributes:
+        mean_points: how much more accurate found models are that are no slower, in points; None
+            where nothing could be compared.
+        compared, better: networks compared, and those that the found model beats.
+        points: latency in ms and accuracy in percent of each network, where they are given.
+    """
+
+    mean_points: Finite | None
+    standard_error: Finite | None = None
+    compared: Amount = 0
+    better: Amount = 0
+    points: list[tuple[Positive, Finite]] = []
+
+
+class Scored(_Part):
+    """A predictor with its figures on held-out architectures.
+
+    Attributes:
+        pairs: measured and predicted of the held-out architectures.
+        verified: measured, and predicted before that, of what the search proposed.
+    """
+
+    model: str | None = None
+    score: dict[str, float | int | None] = {}
+    pairs: list[tuple[Finite, Finite]] = []
+    verified: list[tuple[Finite, Finite]] = []
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One row of convergence.csv.
+
+    Attributes:
+        stage: `proposed` is what predictors expect, `measured` what turned out.
+        device: searched, or several joined by `+`; empty where one front is for all.
+    """
+
+    evaluations: int
+    hypervolume: float
+    stage: str
+    device: str
+    round: int
+    generation: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that the report needs of a run folder."""
+
+    folder: Path
+    front: Front
+    convergence: tuple[Progress, ...]
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    baselines: Mapping[str, Baseline]
+    predictors: Mapping[str, Scored]
+
+
+def read_run(folder: Path) -> Run:
+    """Returns the run in a folder.
+
+    Raises:
+        InputError: the folder or one of its files is missing, or is not what a search writes.
+    """
+    if not folder.is_dir():
+        raise InputError(f"run folder {folder} must be a folder that `hwnas search` wrote, but there is none")
+    baselines, predictors = folder / "baselines.json", folder / "predictors.json"
+    return Run(
+        folder=folder,
+        front=_parsed(folder / "front.json", Front),
+        convergence=_progress(folder / "convergence.csv"),
+        config=_parsed(folder / "config.json", dict[str, Any]),
+        environment=_parsed(folder / "environment.json", dict[str, Any]),
+        baselines=_parsed(baselines, dict[str, Baseline]) if baselines.exists() else {},
+        predictors=_parsed(predictors, dict[str, Scored]) if predictors.exists() else {},
+    )
+
+
+def _parsed(path: Path, form: type[ParsedModel]) -> ParsedModel:
+    value = read_json(path, "run file")
+    try:
+        return TypeAdapter(form).validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InputError(
+            f"run file {path} must be as `hwnas search` writes it, but at {where}: {first['msg']}; "
+            "run the search again with this folder"
+        ) from error
+
+
+def _progress(path: Path) -> tuple[Progress, ...]:
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except OSError as error:
+        raise InputError(f"cannot read run file {path}: {error.strerror or error}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"run file {path} is not a CSV file: {error}") from error
+    return tuple(_progress_row(path, number, row) for number, row in enumerate(rows, 2))
+
+
+def _progress_row(path: Path, number: int, row: Mapping[str, str | None]) -> Progress:
+    try:
+        hypervolume = float(row["hypervolume"] or "")
+        evaluations = int(row["evaluations"] or "")
+        if not (math.isfinite(hypervolume) and max(abs(hypervolume), abs(evaluations)) < _LARGE):
+            raise ValueError
+        return Progress(
+            evaluations=evaluations,
+            hypervolume=hypervolume,
+            stage=row.get("stage") or "measured",
+            device=row.get("device") or "",
+            round=int(row.get("round") or 0),
+            generation=int(row.get("generation") or 0),
+        )
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"run file {path}: line {number} must have a whole number of evaluations and a finite "
+            "hypervolume; run the search again with this folder"
+        ) from error

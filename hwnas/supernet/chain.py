@@ -1,0 +1,94 @@
+"""How the operations of a layer run in torch: one definition for elastic, static and folded networks.
+
+The three differ in where weights come from and in what follows a convolution; the order of the
+operations, squeeze-and-excitation and the residual sum are the same and stand here alone.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hwnas.errors import InputError
+from hwnas.spaces import Architecture, Layer, Op, Space
+from hwnas.spaces.layer import Activation
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
+OnTensor = Callable[[Op, Tensor], Tensor]
+
+
+def finish(op: Op, x: Tensor) -> Tensor:
+    """Returns the activation of an operation's fresh output, which may be overwritten."""
+    return activate(x, op.activation)
+
+
+def run_ops(ops: Sequence[Op], x: Tensor, weighted: OnTensor, finish: OnTensor = finish) -> Tensor:
+    """Returns the output of a layer.
+
+    Args:
+        ops: `Layer.ops`.
+        x: [N, C, H, W].
+        weighted: applies an operation that has weights (`conv`, `depthwise`, `linear`) together
+            with its normalisation, without its activation.
+        finish: makes of each operation's output, which no one else holds, what the next one reads.
+    """
+    entry = gated = x
+    for op in ops:
+        if op.kind == "pool":
+            gated, made = x, x.mean((2, 3), keepdim=True)
+        elif op.kind == "scale":
+            made = gated * x
+        elif op.kind == "add":
+            made = x + entry
+        else:
+            made = weighted(op, x.flatten(1) if op.kind == "linear" else x)
+        x = finish(op, made)
+    return x
+
+
+def activate(x: Tensor, activation: Activation) -> Tensor:
+    """Returns the activation of x, which may be overwritten."""
+    if activation == "relu":
+        return functional.relu_(x)
+    if activation == "relu6":
+        return functional.relu6(x, inplace=True)
+    if activation == "h_swish":
+        return functional.hardswish(x)  # not in place: its gradient needs x
+    if activation == "h_sigmoid":
+        return functional.hardsigmoid(x)
+    return x
+
+
+def nest(root: nn.Module, path: str, module: nn.Module) -> None:
+    """Adds a module under a dotted name such as `stages.0.1`, making the containers on the way."""
+    *folders, last = path.split(".")
+    for folder in folders:
+        if folder not in root._modules:
+            root.add_module(folder, nn.Module())
+        root = root.get_submodule(folder)
+    root.add_module(last, module)
+
+
+def channels_last(module: AnyModule) -> AnyModule:
+    """Returns the module itself, its weights in the memory order that is fastest: channels last."""
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def norm_name(op: Op) -> str:
+    """Returns the name, within its layer, of the normalisation after an operation."""
+    return f"{op.name}_norm"
+
+
+def own_layers(space: Space, architecture: Architecture) -> tuple[Layer, ...]:
+    """Returns `space.layers(architecture)`.
+
+    Raises:
+        InputError: an architecture of another space.
+    """
+    if architecture.space != space.name:
+        raise InputError(
+            f"architecture is of space '{architecture.space}', but the supernet's is '{space.name}'"
+        )
+    return space.layers(architecture)

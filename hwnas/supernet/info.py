@@ -1,0 +1,28 @@
+"""What a supernet file says of itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupernetInfo:
+    """How a supernet came to be; every value has a JSON form.
+
+    Attributes:
+        space: the name of the space.
+        num_classes: outputs of the classifier.
+        image_sizes: sides of the images it was trained on, px.
+        recipe: `TrainRecipe.to_json()`, or what stands for it where the weights came from outside.
+        data: the name of the data set.
+        data_fingerprint: the digest of the data set.
+        metrics: figures taken after training, such as accuracies in percent.
+    """
+
+    space: str
+    num_classes: int
+    image_sizes: tuple[int, ...]
+    recipe: Mapping[str, Any]
+    data: str
+    data_fingerprint: str
+    metrics: Mapping[str, float] = field(default_factory=dict)

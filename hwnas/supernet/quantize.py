@@ -1,0 +1,183 @@
+"""Running a `Network` in torch: in floating point, or as its integers would, by fake quantization.
+
+The quantizer is that of `hwnas.profilers.quantizer`, the tensors those of `activation_bits`, so what
+runs here is what the exported ONNX file says.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hwnas.errors import InputError
+from hwnas.profilers.quantizer import (
+    ActivationQuantizer,
+    activation_quantizer,
+    bias_scales,
+    quantized_bias,
+    quantized_weight,
+    scales_for_bias,
+    weight_scales,
+)
+from hwnas.spaces import FLOAT_BITS, INPUT, Network, Op, activation_bits
+from hwnas.supernet.chain import OnTensor, activate, run_ops
+
+
+class FoldedNetwork(nn.Module):
+    """A network as a torch module: float images [N, C, H, W] to logits; for inference alone.
+
+    Attributes:
+        network: what it runs.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+        self._quantizers = {
+            tensor: activation_quantizer(*network.ranges[tensor], bits)
+            for tensor, bits in activation_bits(network.layers).items()
+        }
+        self._ops = [(layer.name, layer.ops) for layer in network.layers]
+        for name, value in _weights(network, self._quantizers).items():
+            tensor = torch.from_numpy(value)
+            if tensor.ndim == 4:
+                tensor = tensor.contiguous(memory_format=torch.channels_last)
+            self.register_buffer(_key(name), tensor)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Returns logits [N, classes]; the images are left as they are."""
+        entry = self._quantizers.get(INPUT)
+        x = x_NCHW.contiguous(memory_format=torch.channels_last)
+        if entry is not None:
+            x = fake_quantize(x / entry.scale, entry)
+        for layer, ops in self._ops:
+            x = run_ops(ops, x, self._weighted(layer), self._finish(layer))
+        return x
+
+    def observe(self, x_NCHW: Tensor, see: Callable[[str, Tensor], None]) -> None:
+        """Runs in floating point and shows each tensor under its name; it is overwritten afterwards."""
+
+        def finish_in(layer: str) -> OnTensor:
+            def apply(op: Op, x: Tensor) -> Tensor:
+                see(f"{layer}.{op.name}.pre", x)
+                x = activate(x, op.activation)
+                see(f"{layer}.{op.name}", x)
+                return x
+
+            return apply
+
+        see(INPUT, x_NCHW)
+        x = x_NCHW.contiguous(memory_format=torch.channels_last)
+        for layer, ops in self._ops:
+            x = run_ops(ops, x, self._weighted(layer), finish_in(layer))
+
+    def _weighted(self, layer: str) -> OnTensor:
+        def apply(op: Op, x: Tensor) -> Tensor:
+            weight = self._buffers[_key(f"{layer}.{op.name}.weight")]
+            bias = self._buffers.get(_key(f"{layer}.{op.name}.bias"))
+            assert weight is not None
+            if op.kind == "linear":
+                return functional.linear(x, weight, bias)
+            groups = op.in_channels if op.kind == "depthwise" else 1
+            return functional.conv2d(x, weight, bias, op.stride, op.kernel // 2, groups=groups)
+
+        return apply
+
+    def _finish(self, layer: str) -> OnTensor:
+        def apply(op: Op, x: Tensor) -> Tensor:
+            before = self._quantizers.get(f"{layer}.{op.name}.pre")
+            after = self._quantizers.get(f"{layer}.{op.name}")
+            if before is not None:
+                x = fake_quantize(x.div_(before.scale), before)
+            # A range that starts at zero is a ReLU itself.
+            if not (after is not None and after.zero_point == 0 and op.activation == "relu"):
+                x = activate(x, op.activation)
+            return x if after is None else fake_quantize(x.div_(after.scale), after)
+
+        return apply
+
+
+def fake_quantize(x_scaled: Tensor, quantizer: ActivationQuantizer) -> Tensor:
+    """Returns the values that a tensor's integers stand for; overwrites `x_scaled`, which is x / scale."""
+    zero = quantizer.zero_point
+    return x_scaled.round_().clamp_(-zero, quantizer.levels - zero).mul_(quantizer.scale)
+
+
+def with_ranges(network: Network, batches: Iterable[Tensor]) -> Network:
+    """Returns the network with the range of every activation that its bits quantize.
+
+    The images run in floating point. A range is the average over the batches of each batch's
+    lowest and highest value: a rare outlier widens it less than it would the plain extremes, and
+    the result does not depend on the order of the images.
+
+    Args:
+        network: its own ranges are not looked at.
+        batches: float images [n, C, H, W] of the calibrate split.
+
+    Raises:
+        InputError: there is no batch, or a tensor is not finite.
+    """
+    wanted = activation_bits(network.layers)
+    if not wanted:
+        return network
+    ends: dict[str, list[tuple[float, float]]] = {tensor: [] for tensor in wanted}
+
+    def see(name: str, x: Tensor) -> None:
+        if name in ends:
+            low, high = x.aminmax()
+            ends[name].append((low.item(), high.item()))
+
+    as_float = tuple(
+        replace(layer, weight_bits=FLOAT_BITS, activation_bits=FLOAT_BITS) for layer in network.layers
+    )
+    runner = FoldedNetwork(replace(network, layers=as_float))
+    with torch.inference_mode():
+        for x_NCHW in batches:
+            runner.observe(x_NCHW, see)
+    if not ends[next(iter(ends))]:
+        raise InputError("activation ranges need images, but got none; is the calibrate split empty?")
+    ranges = {}
+    for name, pairs in ends.items():
+        low, high = np.mean(pairs, axis=0).tolist()
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise InputError(
+                f"activation {name} is not finite on the calibrate split; the supernet is damaged"
+            )
+        ranges[name] = (low, high)
+    return replace(network, ranges=ranges)
+
+
+def _weights(
+    network: Network, quantizers: Mapping[str, ActivationQuantizer]
+) -> dict[str, NDArray[np.float32]]:
+    """Returns the weights that run: those of quantized layers after quantizing and back."""
+    weights = dict(network.weights)
+    read = INPUT
+    for layer in network.layers:
+        for op in layer.ops:
+            if op.weights and layer.weight_bits < FLOAT_BITS:
+                _quantize(weights, f"{layer.name}.{op.name}", layer.weight_bits, quantizers.get(read))
+            read = f"{layer.name}.{op.name}"
+    return weights
+
+
+def _quantize(
+    weights: dict[str, NDArray[np.float32]], name: str, bits: int, reads: ActivationQuantizer | None
+) -> None:
+    weight, bias = weights[f"{name}.weight"], weights.get(f"{name}.bias")
+    scales = weight_scales(weight, bits)
+    if bias is not None and reads is not None:
+        scales = scales_for_bias(scales, bias, reads.scale)
+        integers = quantized_bias(bias, scales, reads.scale)
+        weights[f"{name}.bias"] = integers.astype(np.float32) * bias_scales(scales, reads.scale)
+    by_channel = scales.reshape(-1, *[1] * (weight.ndim - 1))
+    weights[f"{name}.weight"] = quantized_weight(weight, scales, bits) * by_channel
+
+
+def _key(name: str) -> str:
+    """Returns the buffer's name: torch allows no dots in it."""
+    return name.replace(".", "__")

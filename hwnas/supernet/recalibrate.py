@@ -1,0 +1,100 @@
+"""Batch normalisation statistics of one architecture, taken anew.
+
+Statistics in a supernet are a mixture over all architectures and fit none of them; without new ones
+a subnet's accuracy collapses.
+"""
+
+import copy
+from collections.abc import Iterable
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from hwnas.errors import InputError
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
+
+
+def recalibrate(module: AnyModule, batches: Iterable[Tensor]) -> AnyModule:
+    """Returns a copy in evaluation mode whose normalisation statistics are those of the images.
+
+    Each normalisation works with the statistics of the batch at hand while the images pass; the
+    new ones are averages over the batches, weighted by their sizes, of means and of *biased*
+    variances (divided by the number of values, not by one less).
+
+    Args:
+        module: a static network, such as an extracted subnet; it is left as it is.
+        batches: float images [n, C, H, W], normalised, at the size the network will see.
+
+    Raises:
+        InputError: there is no batch, or one in which a normalisation sees a single value.
+
+    Source: Once-for-All (Cai et al., 2020), official code, `set_running_statistics`.
+    """
+    return recalibrate_in_place(copy.deepcopy(module), batches)
+
+
+def recalibrate_in_place(module: AnyModule, batches: Iterable[Tensor]) -> AnyModule:
+    """Returns the module itself, recalibrated as by `recalibrate`."""
+    module.eval()
+    averages = [_Average(part) for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
+    num_images = 0
+    try:
+        with torch.no_grad():
+            for x_NCHW in batches:
+                num_images += len(x_NCHW)
+                module(x_NCHW)
+    except ValueError as error:
+        raise InputError(
+            "BN recalibration needs more than one value a channel in each batch; give larger batches"
+        ) from error
+    finally:
+        for average in averages:
+            average.close()
+    if num_images == 0:
+        raise InputError("BN recalibration needs images, but got none; is the calibrate split empty?")
+    for average in averages:
+        average.settle()
+    return module
+
+
+class _Average:
+    """Running sums of one normalisation's batch statistics."""
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        self._norm, self._momentum = norm, norm.momentum
+        self._weight = 0
+        self._mean, self._var = torch.zeros(2, norm.num_features, dtype=torch.float64)
+        # With momentum 1 the running statistics after a batch are those of that batch alone.
+        norm.momentum = 1.0
+        norm.train()
+        self._handle = norm.register_forward_hook(self._add)
+
+    def _add(self, norm: nn.BatchNorm2d, inputs: tuple[Tensor], output: Tensor) -> None:
+        mean, var = statistics(norm)
+        num_images = len(inputs[0])
+        num_values = inputs[0].numel() // inputs[0].shape[1]
+        self._weight += num_images
+        self._mean += num_images * mean.double()
+        self._var += num_images * var.double() * ((num_values - 1) / num_values)
+
+    def close(self) -> None:
+        """Puts the normalisation back into evaluation mode."""
+        self._handle.remove()
+        self._norm.momentum = self._momentum
+        self._norm.eval()
+
+    def settle(self) -> None:
+        """Writes the averages into the normalisation; one that never ran keeps what it had."""
+        if self._weight:
+            mean, var = statistics(self._norm)
+            mean.copy_(self._mean / self._weight)
+            var.copy_(self._var / self._weight)
+
+
+def statistics(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Returns the running mean and variance of a normalisation, the tensors themselves."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    return norm.running_mean, norm.running_var

@@ -1,0 +1,129 @@
+"""The worker process: what it measures, and what is left when it breaks."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hwnas.errors import MeasurementError
+from hwnas.profilers.device import GroupResult
+from hwnas.profilers.fingerprint import Fingerprint
+from hwnas.profilers.meter import worker_meter
+from hwnas.profilers.protocol import Protocol
+
+FAST = Protocol(samples_least=5, samples_most=5, warmup_ms=1.0, silence_s=5.0)
+FINGERPRINT = Fingerprint({"device": "fake", "runtime_version": "fake 1"})
+
+
+@pytest.fixture(autouse=True)
+def runner_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+
+
+def measured(folder: Path, behaviours: dict[str, str], protocol: Protocol = FAST) -> GroupResult:
+    artefacts = {}
+    for name, text in behaviours.items():
+        artefacts[name] = folder / name
+        artefacts[name].write_text(text)
+    with worker_meter("fake", "fake_runner", FINGERPRINT, protocol, conditions={"pack": "p"}) as meter:
+        return meter.measure(artefacts)
+
+
+def test_times_are_of_the_right_size_and_carry_their_conditions(tmp_path: Path) -> None:
+    result = measured(tmp_path, {"a": "sleep 0.002", "b": "sleep 0.008"})
+    a, b = result.measurements
+    assert (a.subject, b.subject) == ("a", "b")
+    assert 2 <= a.latency_ms <= b.latency_ms
+    assert b.latency_ms >= 8
+    assert len(a.samples_ms) == 5
+    assert a.ci_low_ms <= a.latency_ms <= a.ci_high_ms <= a.p95_ms
+    assert a.fingerprint == FINGERPRINT.digest
+    assert a.conditions["pack"] == "p"
+    assert a.conditions["runtime_version"] == "fake 1"
+    assert len(a.conditions["cores"]) == 1
+    assert a.conditions["group"] == 2
+
+
+def test_an_artefact_that_does_not_load_is_named_and_the_others_are_kept(tmp_path: Path) -> None:
+    result = measured(tmp_path, {"a": "quick", "b": "fail"})
+    assert [one.subject for one in result.measurements] == ["a"]
+    assert [(one.subject, one.reason) for one in result.failures] == [
+        ("b", "ValueError: this artefact cannot be loaded")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("how", "says"), [("crash", "status 7: out of luck"), ("crash hard", "signal 9: out of luck")]
+)
+def test_a_crash_costs_only_the_subject_that_caused_it(tmp_path: Path, how: str, says: str) -> None:
+    result = measured(tmp_path, {"a": "quick", "b": how, "c": "quick"})
+    assert [one.subject for one in result.measurements] == ["a", "c"]
+    assert [one.subject for one in result.failures] == ["b"]
+    assert says in result.failures[0].reason
+
+
+def test_a_crash_that_does_not_repeat_costs_nothing(tmp_path: Path) -> None:
+    result = measured(tmp_path, {"a": f"once {tmp_path / 'flag'}", "b": "quick"})
+    assert {one.subject for one in result.measurements} == {"a", "b"}
+    assert not result.failures
+
+
+def test_a_hang_is_ended_and_named(tmp_path: Path) -> None:
+    protocol = Protocol(samples_least=5, samples_most=5, warmup_ms=1.0, silence_s=0.5)
+    result = measured(tmp_path, {"a": "quick", "b": "hang"}, protocol)
+    assert [one.subject for one in result.measurements] == ["a"]
+    assert "said nothing for 0.5 s while it loaded b" in result.failures[0].reason
+
+
+def test_torch_cannot_come_into_the_worker(tmp_path: Path) -> None:
+    result = measured(tmp_path, {"a": "torch"})
+    assert "torch" in result.failures[0].reason
+
+
+def test_a_runner_that_cannot_be_imported_is_an_error_with_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("quick")
+    with (
+        worker_meter("fake", "no_such_runner", FINGERPRINT, FAST) as meter,
+        pytest.raises(MeasurementError, match="No module named 'no_such_runner'"),
+    ):
+        meter.measure({"a": tmp_path / "a"})
+
+
+def test_one_worker_serves_all_groups(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("quick")
+    with worker_meter("fake", "fake_runner", FINGERPRINT, FAST) as meter:
+        meter.measure({"a": tmp_path / "a"})
+        first = meter._worker._process.pid  # type: ignore[attr-defined]
+        meter.measure({"a": tmp_path / "a"})
+        assert meter._worker._process.pid == first  # type: ignore[attr-defined]
+    with pytest.raises(ProcessLookupError):
+        os.kill(first, 0)
+
+
+def test_the_worker_dies_with_its_parent_even_while_it_measures(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("hang")
+    script = (
+        "import sys; from pathlib import Path; from hwnas.profilers.meter import *\n"
+        "with worker_meter('fake', 'fake_runner', Fingerprint({}), Protocol()) as meter:\n"
+        "    print(meter._worker._start().pid, flush=True)\n"
+        "    meter.measure({'a': Path(sys.argv[1])})\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "a")], stdout=subprocess.PIPE, env=environment
+    )
+    assert parent.stdout
+    worker = int(parent.stdout.readline())
+    time.sleep(0.3)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    for _ in range(100):
+        state = Path(f"/proc/{worker}/stat")
+        if not state.exists() or state.read_text().rsplit(")", 1)[1].split()[0] == "Z":
+            return
+        time.sleep(0.05)
+    pytest.fail("the worker outlived its parent")

@@ -1,0 +1,170 @@
+"""Profiling on a device whose artefacts sleep, in one process and in processes that are killed."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwnas.errors import InputError, MeasurementError
+from hwnas.profilers import Device, Fingerprint, Measurement, Meter, Protocol, Store, profile
+from hwnas.profilers.measurement import Kind
+from hwnas.profilers.meter import worker_meter
+from hwnas.spaces import Candidates, Layer, Network, get_space
+
+FAST = Protocol(group_size=3, samples_least=5, samples_most=5, warmup_ms=1.0, sample_ms=0.01)
+
+
+class Sleeper(Device):
+    """Runs a network by sleeping for a hundredth of a millisecond a layer; counts what it builds."""
+
+    name = "sleeper"
+    runtime = "sleep"
+    kind: Kind = "measured"
+    bits = (32,)
+
+    def __init__(self, broken: Sequence[str] = (), log: Path | None = None) -> None:
+        self.broken = broken
+        self.log = log
+        self.built: list[str] = []
+
+    def unavailable(self) -> str | None:
+        return None
+
+    def fingerprint(self) -> Fingerprint:
+        return Fingerprint({"device": self.name})
+
+    def refusal(self, layer: Layer) -> str | None:
+        return None if layer.weight_bits == 32 else "it sleeps in 32 bits only"
+
+    def build(self, network: Network, folder: Path) -> Path:
+        self.built.append(network.key)
+        if self.log:
+            with self.log.open("a") as log:
+                log.write(f"{network.key}\n")
+        path = folder / "artefact"
+        path.write_text("crash" if network.key in self.broken else f"sleep {len(network.layers) * 1e-5}")
+        return path
+
+    def meter(self, protocol: Protocol) -> AbstractContextManager[Meter]:
+        return worker_meter(self.name, "fake_runner", self.fingerprint(), protocol)
+
+
+@pytest.fixture(autouse=True)
+def runner_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    with Store(tmp_path / "store.sqlite") as opened:
+        yield opened
+
+
+def sample(n: int, bits: int = 32) -> Candidates:
+    space = get_space("demo")
+    return Candidates.of_genomes(space, space.sample_genomes(n, np.random.default_rng(0)), bits, bits)
+
+
+def keys(candidates: Candidates) -> list[str]:
+    return [Network(candidates.layers(row), {}).key for row in range(len(candidates))]
+
+
+def test_measurements_come_in_the_order_of_the_candidates_and_are_stored(store: Store) -> None:
+    candidates, device = sample(7), Sleeper()
+    found = profile(device, candidates, store, FAST)
+    assert [one.subject for one in found] == keys(candidates)
+    assert len(store.of_device(device.fingerprint().digest)) == 7
+
+
+def test_what_is_known_is_not_measured_again_unless_asked_for(store: Store) -> None:
+    candidates = sample(4)
+    first = profile(Sleeper(), candidates[:2], store, FAST)
+    device = Sleeper()
+    second = profile(device, candidates, store, FAST)
+    assert device.built == keys(candidates)[2:]
+    assert second[:2] == first
+    again = profile(device, candidates[:1], store, FAST, again=True)
+    assert again[0].samples_ms != first[0].samples_ms
+    assert len(store.of_device(device.fingerprint().digest)) == 5
+
+
+def test_candidates_that_run_alike_are_measured_once(store: Store) -> None:
+    device, candidates = Sleeper(), sample(2)
+    found = profile(device, candidates[[0, 1, 0, 0]], store, FAST)
+    assert device.built == keys(candidates)
+    assert found[0] is found[2]
+
+
+def test_a_layer_that_the_device_refuses_is_an_error_before_anything_is_measured(store: Store) -> None:
+    device = Sleeper()
+    with pytest.raises(InputError, match="'sleeper' cannot run layer stem: it sleeps in 32 bits only"):
+        profile(device, sample(3, bits=8), store, FAST)
+    assert device.built == []
+
+
+def test_a_subject_that_breaks_the_worker_is_named_and_the_others_are_stored(store: Store) -> None:
+    candidates = sample(5)
+    names = keys(candidates)
+    with pytest.raises(MeasurementError, match=rf"failed on 1 of its subjects: {names[1][:10]}: .*status 7"):
+        profile(Sleeper(broken=[names[1]]), candidates, store, FAST)
+    stored: list[Measurement] = store.of_device(Sleeper().fingerprint().digest)
+    assert {one.subject for one in stored} == {*names} - {names[1]}
+
+
+def test_a_spent_budget_ends_before_the_next_group(store: Store) -> None:
+    device, candidates = Sleeper(), sample(9)
+    found = profile(device, candidates, store, FAST, budget_s=1e-9)
+    assert found == []
+    profile(device, candidates[:4], store, FAST)
+    assert len(profile(device, candidates, store, FAST, budget_s=1e-9)) == 4
+
+
+def test_no_candidates_is_no_work(store: Store) -> None:
+    assert profile(Sleeper(), sample(3)[:0], store, FAST) == []
+
+
+_PROFILER = """
+import sys
+from pathlib import Path
+from hwnas.profilers import Store, profile
+from test_profile import FAST, Sleeper, sample
+with Store(Path(sys.argv[1])) as store:
+    print("open", flush=True)
+    profile(Sleeper(log=Path(sys.argv[2])), sample(12), store, FAST)
+"""
+
+
+def test_kills_at_random_moments_tear_nothing_and_repeat_nothing_that_was_stored(tmp_path: Path) -> None:
+    path, log = tmp_path / "store.sqlite", tmp_path / "log"
+    log.touch()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    draw = random.Random(0)
+    stored: set[str] = set()
+    for attempt in range(6):
+        log.write_text("")
+        process = subprocess.Popen(
+            [sys.executable, "-c", _PROFILER, str(path), str(log)], stdout=subprocess.PIPE, env=environment
+        )
+        assert process.stdout
+        process.stdout.readline()
+        if attempt < 5:
+            time.sleep(draw.uniform(0.0, 1.2))
+            process.kill()
+        process.wait()
+        process.stdout.close()
+        assert not stored & set(log.read_text().split())
+        with Store(path) as store:
+            rows = store.of_device(Sleeper().fingerprint().digest)
+        assert len({row.subject for row in rows}) == len(rows)
+        assert {row.subject for row in rows} >= stored
+        assert len(rows) % FAST.group_size == 0
+        stored = {row.subject for row in rows}
+    assert process.returncode == 0
+    assert stored == set(keys(sample(12)))

@@ -1,0 +1,118 @@
+from dataclasses import replace
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from hwnas.errors import InputError
+from hwnas.profilers.onnx_model import onnx_model
+from hwnas.profilers.quantizer import activation_quantizer
+from hwnas.spaces import FLOAT_BITS, activation_bits
+from hwnas.supernet import FoldedNetwork, recalibrate, to_network, with_ranges
+from hwnas.supernet.quantize import fake_quantize
+from tests.supernet.conftest import telling
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.randn(32, 3, 24, 24, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.fixture
+def subnet(space, images):
+    return recalibrate(telling(space).extract(space.largest()), [images])
+
+
+def at_bits(layers, bits, only=None):
+    return tuple(
+        replace(layer, weight_bits=bits, activation_bits=bits)
+        if layer.quantizable and (only is None or layer.name in only)
+        else layer
+        for layer in layers
+    )
+
+
+def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((found - expected).norm() / expected.norm())
+
+
+def test_folding_changes_nothing_in_floating_point(subnet, images) -> None:
+    network = to_network(subnet)
+    with torch.inference_mode():
+        torch.testing.assert_close(FoldedNetwork(network)(images), subnet(images), rtol=1e-4, atol=1e-5)
+    assert all(value.dtype == np.float32 and value.flags.c_contiguous for value in network.weights.values())
+
+
+def test_eight_bits_are_close_to_floating_point(subnet, images) -> None:
+    network = with_ranges(to_network(subnet, at_bits(subnet.layers, 8)), [images])
+    assert set(network.ranges) == set(activation_bits(network.layers))
+    with torch.inference_mode():
+        error = relative_error(FoldedNetwork(network)(images), subnet(images))
+    assert 0 < error < 0.05
+
+
+def test_fewer_bits_are_worse(subnet, images) -> None:
+    errors = []
+    with torch.inference_mode():
+        for bits in (8, 6, 4):
+            network = with_ranges(to_network(subnet, at_bits(subnet.layers, bits)), [images])
+            errors.append(relative_error(FoldedNetwork(network)(images), subnet(images)))
+    assert errors == sorted(errors)
+
+
+@pytest.mark.parametrize("only", [None, ["stages.0.0", "stages.1.1"], ["stem"], ["classifier"], []])
+def test_the_fake_quantized_module_agrees_with_the_onnx_file(subnet, images, only) -> None:
+    network = with_ranges(to_network(subnet, at_bits(subnet.layers, 8, only)), [images])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    # The file as it says; fused integer kernels round some sums the other way.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(
+        onnx_model(network).SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    (from_file,) = session.run(None, {"input": images.numpy()})
+    with torch.inference_mode():
+        from_torch = FoldedNetwork(network)(images)
+    # Sums that fall between two integers may round either way and move what follows by one step.
+    assert relative_error(from_torch, torch.from_numpy(from_file)) < (0.01 if only != [] else 1e-5)
+
+
+def test_layers_in_floating_point_quantize_nothing(subnet, images) -> None:
+    network = to_network(subnet)
+    assert with_ranges(network, [images]) is network
+    assert all(layer.weight_bits == FLOAT_BITS for layer in network.layers)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "bits"), [(-1.3, 2.1, 8), (0.0, 3.0, 8), (-2.0, 0.5, 4), (0.0, 0.0, 8)]
+)
+def test_fake_quantization_is_the_shared_quantizer(low: float, high: float, bits: int) -> None:
+    quantizer = activation_quantizer(low, high, bits)
+    x = torch.randn(1000, generator=torch.Generator().manual_seed(0)) * 2
+    found = fake_quantize(x / quantizer.scale, quantizer)
+    np.testing.assert_array_equal(found.numpy(), quantizer.fake(x.numpy()))
+
+
+def test_images_are_left_as_they_are(subnet, images) -> None:
+    network = with_ranges(to_network(subnet, at_bits(subnet.layers, 8)), [images])
+    given = images.contiguous(memory_format=torch.channels_last)
+    before = given.clone()
+    with torch.inference_mode():
+        FoldedNetwork(network)(given)
+    assert torch.equal(given, before)
+
+
+def test_ranges_are_averages_of_each_batch_s_extremes(subnet, images) -> None:
+    network = to_network(subnet, at_bits(subnet.layers, 8))
+    low, high = with_ranges(network, [images[:16], images[16:]]).ranges["input"]
+    assert low == pytest.approx(float((images[:16].min() + images[16:].min()) / 2))
+    assert high == pytest.approx(float((images[:16].max() + images[16:].max()) / 2))
+
+
+def test_ranges_without_images_or_of_infinite_values_are_refused(subnet, images) -> None:
+    network = to_network(subnet, at_bits(subnet.layers, 8))
+    with pytest.raises(InputError, match="need images, but got none"):
+        with_ranges(network, [])
+    with pytest.raises(InputError, match="input is not finite"):
+        with_ranges(network, [images * float("inf")])

@@ -1,0 +1,34 @@
+"""The public surface, and what importing it must not cost."""
+
+import subprocess
+import sys
+
+import pytest
+
+import hwnas
+
+HEAVY = ("torch", "tvm", "onnx", "onnxruntime", "xgboost", "sklearn", "pymoo", "scipy")
+
+
+@pytest.mark.parametrize("name", hwnas.__all__)
+def test_every_public_name_is_there_and_documented(name: str) -> None:
+    value = getattr(hwnas, name)
+    assert isinstance(value, str) or (value.__doc__ or "").strip()
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = hwnas.nothing  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["search", "--help"], ["spaces", "demo"]])
+def test_light_commands_load_nothing_heavy(words: list[str]) -> None:
+    code = (
+        f"import sys; sys.argv = ['hwnas', *{words!r}]\n"
+        "from hwnas.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"print('LOADED', [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "LOADED []" in done.stdout
