@@ -24,16 +24,22 @@ for command in (spaces, devices, train, evaluate, profile, predict, search, expo
     app.command(name, epilog=f"Example: {command.EXAMPLE}")(getattr(command, name))
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"hwnas {__version__}\n")
+        raise typer.Exit
+
+
 @app.callback()
-def version(
-    show: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and leave.", is_eager=True, callback=_print_version
+        ),
     ] = False,
 ) -> None:
     """The best network for the device in your hand: measure, search, export files that keep their promise."""
-    if show:
-        sys.stdout.write(f"hwnas {__version__}\n")
-        raise typer.Exit
 
 
 def main() -> NoReturn:

@@ -40,13 +40,13 @@ def predict(
     rows = architecture_rows(architecture or [], architectures)
     if not rows:
         raise InputError("no architecture given: add --architectures FILE or --architecture JSON")
+    candidates = Candidates.of_json(chosen, rows)
     path = predictor_path(target, space, store)
     if not path.exists():
         raise InputError(
             f"no predictor of {space} on {device} yet: make one with "
             f"hwnas profile --device {device} --space {space}"
         )
-    candidates = Candidates.of_json(chosen, rows)
     prediction = load_predictor(path).predict(candidates)
     results = [
         {

@@ -1,5 +1,6 @@
 """`hwnas search`: the main road, from a target to files that were measured."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -92,6 +93,7 @@ def search(
             store=store,
             export=export,
             progress=progress,
+            command=["hwnas", *sys.argv[1:]],
         ).travel()
     if as_json:
         print_json(result.front.to_json() | {"run": str(folder), "report": str(result.report)})

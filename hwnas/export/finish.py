@@ -21,7 +21,7 @@ from hwnas.search.front import Front, Member
 from hwnas.search.pareto import hypervolume, non_dominated
 from hwnas.search.pool import competing, latency_figure
 from hwnas.search.run_folder import Journal
-from hwnas.spaces import Candidates, Space
+from hwnas.spaces import Candidates, Space, subject_key
 
 if TYPE_CHECKING:
     from hwnas.supernet import Evaluator, Prepared
@@ -88,8 +88,7 @@ class Finish:
 
     def _one(self, member: Member) -> tuple[Path, Gated]:
         """Builds one member's files in a folder that appears whole, and takes them through the gate."""
-        candidates = Candidates.of_json(self.space, [member.candidate_json])
-        prepared = self.evaluator.prepare(candidates, 0)
+        prepared = self.evaluator.prepare(self._candidate(member), 0)
         device = next(one for one in self.devices if one.name == member.deploy_on)
         place = self._place(member.id)
         fresh = place.with_name(f".{member.id}.tmp")
@@ -124,13 +123,19 @@ class Finish:
         for device in self.devices:
             mine = [member.id for member in front.members if member.deploy_on == device.name]
             known = {one: self.journal.get("file", device.name, one) for one in mine}
-            missing = {one: artefacts[one] for one, entry in known.items() if entry is None}
+            missing = {
+                subject_key(self._candidate(member).layers(0)): member.id
+                for member in front.members
+                if member.id in known and known[member.id] is None
+            }
             if missing:
                 self.progress.step(f"measure files on {device.name}", 0, len(missing))
                 in_turns = replace(self.protocol, group_size=len(missing))
-                for one in device.measure_artefacts(missing, in_turns):
-                    known[one.subject] = one.to_json()
-                    self.journal.add(("file", device.name, one.subject), one.to_json())
+                files = {subject: artefacts[one] for subject, one in missing.items()}
+                for result in device.measure_artefacts(files, in_turns):
+                    one = missing[result.subject]
+                    known[one] = result.to_json()
+                    self.journal.add(("file", device.name, one), result.to_json())
                 self.progress.step(f"measure files on {device.name}", len(missing), len(missing))
             taken |= {one: Measurement.of_json(entry) for one, entry in known.items() if entry}
         return taken
@@ -219,6 +224,9 @@ class Finish:
             ),
         }
         return {**claims.to_metadata(), **reading}
+
+    def _candidate(self, member: Member) -> Candidates:
+        return Candidates.of_json(self.space, [member.candidate_json])
 
     def _place(self, id: str) -> Path:
         return self.folder / "models" / id

@@ -1,25 +1,23 @@
 """The main road from end to end: search, export, compare with the obvious, report."""
 
-import csv
-import io
-import platform
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hwnas.export.finish import Finish
-from hwnas.files import write_json, write_text
-from hwnas.profilers import Device, Protocol, Store, default_store_path, profile
+from hwnas.export.remarks import finish_remarks, search_remarks
+from hwnas.export.run_files import write_baselines, write_convergence, write_environment, write_predictors
+from hwnas.profilers import Device, Protocol, Store, default_store_path
+from hwnas.profilers.profile import profile
 from hwnas.progress import Progress
 from hwnas.search.baselines import Margin, margin
 from hwnas.search.front import Front, write_front
-from hwnas.search.loop import Search, SearchResult
+from hwnas.search.loop import Search
 from hwnas.search.pool import competing
+from hwnas.search.result import SearchResult
 from hwnas.search.run_folder import Journal, run_folder
 from hwnas.search.settings import SearchSettings
 from hwnas.search.truth import Accuracies
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from hwnas.supernet import Evaluation, Evaluator, Supernet
 
 _BASELINES = 24
-_PACKAGES = ("torch", "numpy", "pymoo", "onnx", "onnxruntime", "apache-tvm", "scikit-learn", "xgboost")
 
 
 def settings_for(
@@ -83,6 +80,7 @@ class Road:
     Attributes:
         store: the measurement store; None for the default one.
         export: whether models are written, measured and taken through the gate.
+        command: the words that started it, for the report.
     """
 
     supernet: "Supernet"
@@ -93,6 +91,7 @@ class Road:
     store: Path | None
     export: bool
     progress: Progress
+    command: Sequence[str] = ()
 
     def travel(self) -> RoadResult:
         """Returns the front, exported; everything about it is in the run folder.
@@ -109,17 +108,17 @@ class Road:
             Store(self.store or default_store_path()) as store,
             run_folder(self.folder, self._config()) as journal,
         ):
-            write_json(self.folder / "environment.json", _environment(self.devices))
+            write_environment(self.folder, self.devices, self.command)
             result = self._search(evaluator, store, journal)
-            front, remarks = result.front, _search_remarks(result)
+            front, remarks = result.front, search_remarks(result)
             if self.export:
                 front = self._finish(result, evaluator, journal)
                 compared = self._compare(result, front, evaluator, journal)
-                write_json(self.folder / "baselines.json", {k: v.to_json() for k, v in compared.items()})
-                remarks += _finish_remarks(front, compared)
+                write_baselines(self.folder, compared)
+                remarks += finish_remarks(front, compared)
             write_front(front, self.folder)
-            _write_convergence(self.folder / "convergence.csv", result)
-            write_json(self.folder / "predictors.json", _predictors(result))
+            write_convergence(self.folder, result)
+            write_predictors(self.folder, result)
         return RoadResult(front, write_report(self.folder), remarks)
 
     def _config(self) -> dict[str, Any]:
@@ -194,80 +193,3 @@ class Road:
                     baseline_test=tested.values(some),
                 )
         return margins
-
-
-def _search_remarks(result: SearchResult) -> list[str]:
-    lines = [f"{result.rounds} rounds; {result.ended}"]
-    for name, fitted in result.fits.latency.items():
-        score = fitted.score.to_json()
-        pairs = np.array(result.verified.get(name, []))
-        line = (
-            f"latency predictor of {name}: held-out MAPE {score['mape_percent']:.2f} % over {score['n']} "
-            f"networks, Kendall tau {_figure(score['kendall_tau'])}"
-        )
-        if len(pairs):
-            error = 100 * float(np.abs(pairs[:, 1] / pairs[:, 0] - 1).mean())
-            line += f"; predicted against measured for {len(pairs)} proposals: MAPE {error:.2f} %"
-        lines.append(line)
-    score = result.fits.accuracy_score.to_json()
-    lines.append(
-        f"accuracy predictor: held-out RMSE {score['rmse']:.2f} points over {score['n']} candidates, "
-        f"Kendall tau {_figure(score['kendall_tau'])}"
-    )
-    if result.proposed:
-        share = 100 * result.missed / result.proposed
-        lines.append(f"{result.missed} of {result.proposed} proposals broke the target ({share:.0f} %)")
-    return lines
-
-
-def _finish_remarks(front: Front, margins: dict[str, Margin]) -> list[str]:
-    total = len(front.members) + len(front.dropped)
-    missed = sum("target" in str(one["reason"]) for one in front.dropped)
-    lines = [f"{missed} of {total} exported files broke the target when measured, and were dropped"]
-    for name, one in margins.items():
-        if one.compared:
-            lines.append(
-                f"against {name.replace('_', ' ')} at equal measured latency: {one.mean_points:+.2f} ± "
-                f"{one.standard_error:.2f} points on test; better than {one.better} of {one.compared}"
-            )
-    return lines
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _predictors(result: SearchResult) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, fitted in result.fits.latency.items():
-        found[name] = {
-            "score": fitted.score.to_json(),
-            "pairs": np.stack([fitted.truth, fitted.held_out], axis=1).tolist(),
-            "verified": [list(pair) for pair in result.verified.get(name, [])],
-            "margin": fitted.margin,
-        }
-    truth, held_out = result.fits.accuracy_pairs
-    found["accuracy_top1"] = {
-        "score": result.fits.accuracy_score.to_json(),
-        "pairs": np.stack([truth, held_out], axis=1).tolist(),
-    }
-    return found
-
-
-def _write_convergence(path: Path, result: SearchResult) -> None:
-    out = io.StringIO()
-    rows = [asdict(line) for line in result.convergence]
-    writer = csv.DictWriter(out, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, out.getvalue())
-
-
-def _environment(devices: Sequence[Device]) -> dict[str, Any]:
-    return {
-        "hwnas": version("hwnas"),
-        "python": sys.version.split()[0],
-        "platform": platform.platform(),
-        "packages": {name: version(name) for name in _PACKAGES},
-        "devices": {device.name: dict(device.fingerprint().facts) for device in devices},
-    }

@@ -9,12 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.predictors.features import Floats, Ints, encoding, one_hot, totals
+from hwnas.predictors.features import TOTALS, WORK, Floats, Ints, encoding, encoding_groups, one_hot, totals
 from hwnas.predictors.physics import Physics, op_columns
 from hwnas.spaces import FLOAT_BITS, Candidates, Space
 
@@ -67,33 +67,42 @@ class Basis(ABC):
         """Returns the squared length of each row [n], or a bound from above."""
 
 
+ColumnsKind = Literal["encoding", "choices", "summary"]
+
+
 @dataclass(frozen=True, eq=False)
-class Encoded(Basis):
-    """The encoding of genes and bits, and with `choices` a column for each choice; centred.
+class Columns(Basis):
+    """Plain columns, centred on the training candidates.
+
+    Kinds: `encoding` is `features.encoding`; `choices` has a column for each choice of each gene
+    besides; `summary` has the sum of the encoding over each group of genes and the logarithms of
+    the work, at unit variance: the few directions that explain most where measurements are noisy.
 
     Attributes:
-        center: float64 [L], subtracted; `scale`: float64 [L], multiplied.
+        center: float64 [L], subtracted.
+        scale: float64 [L], multiplied; 0 for columns that never varied in training.
     """
 
+    kind: ColumnsKind
     center: Floats
     scale: Floats
-    choices: bool
 
     @staticmethod
-    def around(inputs: Inputs, choices: bool) -> "Encoded":
-        """Returns the basis centred on these candidates; columns that never vary there count as nothing."""
-        raw = _encoded(inputs, choices)
-        return Encoded(raw.mean(axis=0), (np.ptp(raw, axis=0) > 0).astype(np.float64), choices)
+    def around(kind: ColumnsKind, inputs: Inputs) -> "Columns":
+        """Returns the basis centred on these candidates."""
+        raw = _columns(kind, inputs)
+        deviation = raw.std(axis=0)
+        varies = deviation > 1e-9
+        unit = 1 / np.maximum(deviation, 1e-9) if kind == "summary" else np.ones(len(deviation))
+        return Columns(kind, raw.mean(axis=0), np.where(varies, unit, 0.0))
 
     def rows(self, inputs: Inputs) -> Floats:
         """Returns the features [n, L]."""
-        return (_encoded(inputs, self.choices) - self.center) * self.scale
+        return (_columns(self.kind, inputs) - self.center) * self.scale
 
     def product(self, vectors: Floats) -> Callable[[Inputs], Floats]:
         """Returns the function from inputs to `rows @ vectors`."""
-        scaled = vectors * self.scale[:, None]
-        offset = self.center @ scaled
-        return lambda inputs: _encoded(inputs, self.choices) @ scaled - offset
+        return lambda inputs: self.rows(inputs) @ vectors
 
     def squared_norms(self, inputs: Inputs) -> Floats:
         """Returns the squared length of each row [n]."""
@@ -101,10 +110,19 @@ class Encoded(Basis):
         return norms
 
 
-def _encoded(inputs: Inputs, choices: bool) -> Floats:
-    if not choices:
+def _columns(kind: ColumnsKind, inputs: Inputs) -> Floats:
+    if kind == "encoding":
         return inputs.encoding
-    return np.concatenate([inputs.encoding, one_hot(inputs.candidates)], axis=1)
+    if kind == "choices":
+        return np.concatenate([inputs.encoding, one_hot(inputs.candidates)], axis=1)
+    groups = encoding_groups(inputs.candidates.space)
+    member = np.array(
+        [[name == group for name in dict.fromkeys(groups)] for group in groups], dtype=np.float64
+    )
+    # What a network computes does not depend on its bits, so its work is counted without them.
+    table = totals(Candidates.of_genomes(inputs.candidates.space, inputs.candidates.genomes))
+    work = np.stack([table[:, [TOTALS.index(name) for name in names]].sum(axis=1) for names in WORK], axis=1)
+    return np.concatenate([inputs.encoding @ member, np.log1p(work)], axis=1)
 
 
 @dataclass(frozen=True, eq=False)

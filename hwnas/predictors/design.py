@@ -6,21 +6,13 @@ from typing import Literal
 
 import numpy as np
 
-from hwnas.predictors.bases import Basis, Encoded, Inputs, Shares
-from hwnas.predictors.features import TOTALS, Floats, Ints, encoding_groups
+from hwnas.predictors.bases import Basis, Columns, Inputs, Shares
+from hwnas.predictors.features import TOTALS, WORK, Floats, Ints, encoding_groups
 
 FeatureSet = Literal["runtime", "layers", "quality", "choices"]
 FEATURE_SETS = ("runtime", "layers", "quality", "choices")
 
-_LOGGED = (
-    ("blocks",),
-    ("launches",),
-    ("pointwise", "dense", "vector"),
-    ("depthwise",),
-    ("activation_bytes",),
-    ("weight_bytes",),
-    ("se",),
-)
+_LOGGED = (*WORK, ("launches",), ("se",))
 _QUANTIZED = ("launches", "activation_bytes")
 
 
@@ -31,7 +23,7 @@ class Design:
     Feature sets: `runtime` is smooth in the logarithms of the totals and linear in the shares of
     operations and the encoding; `layers` has the shares alone, so that its predictions are sums
     over layers; `quality` is smooth in the encoding, a length scale a group of genes, and linear
-    in every choice; `choices` has the linear part alone.
+    in every choice and in a summary; `choices` has the linear parts alone.
 
     Attributes:
         training: the training candidates, with the physics in use.
@@ -45,12 +37,12 @@ class Design:
         """The linear parts."""
         space, physics = self.training.candidates.space, self.training.physics
         if self.features in ("quality", "choices"):
-            return (Encoded.around(self.training, choices=True),)
+            return (Columns.around("choices", self.training), Columns.around("summary", self.training))
         assert physics is not None, "features of run time need physics"
         shares = (Shares(space, physics, sized=True), Shares(space, physics, sized=False))
-        return (
-            shares if self.features == "layers" else (*shares, Encoded.around(self.training, choices=False))
-        )
+        if self.features == "layers":
+            return shares
+        return (*shares, Columns.around("encoding", self.training))
 
     @cached_property
     def rows(self) -> tuple[Floats, ...]:

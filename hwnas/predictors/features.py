@@ -29,6 +29,15 @@ TOTALS = (
     "image_size",
 )
 
+# Totals that say how much a network computes, those of one kind together.
+WORK = (
+    ("blocks",),
+    ("pointwise", "dense", "vector"),
+    ("depthwise",),
+    ("activation_bytes",),
+    ("weight_bytes",),
+)
+
 
 class _LayerTable(NamedTuple):
     """What each layer adds; a last row of zeros stands for an empty slot (id -1)."""

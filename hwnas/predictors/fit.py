@@ -28,6 +28,8 @@ _MODELS: tuple[ModelName, ...] = ("auto", "physics", "gp", "linear", "xgboost")
 # Held-out predictions are made in so many folds; fewer where fitting takes long.
 _FOLDS, _FOLDS_OF_MANY, _MANY = 10, 5, 400
 _FEWEST = 3
+# Fewer errors than this do not tell whether a correction of the physics is one.
+_FEWEST_FOR_CORRECTION = 10
 # The features of a Gaussian process, by model and whether the metric is a quality.
 _FEATURES: dict[tuple[str, bool], FeatureSet] = {
     ("gp", False): "runtime",
@@ -75,7 +77,7 @@ def fit_predictor(
 
     Models: `physics` prices launches, work and traffic; `gp` corrects it by a Gaussian process;
     `linear` is a sum over layers; `xgboost` is boosted trees; `auto` takes, by held-out error, the
-    better of `physics` and `gp`, and `gp` for accuracies.
+    better of `physics` and `gp` (below 10 measurements `physics`), and `gp` for accuracies.
 
     Args:
         space: the space of the candidates.
@@ -113,7 +115,7 @@ def fit_and_score(
     Arguments and errors are those of `fit_predictor`.
     """
     data = _checked(space, candidates, values, metric, noise)
-    names = _contenders(model, data.is_quality)
+    names = _contenders(model, data.is_quality, len(data.values))
     runs = [_cross_validated(data, name, seed) for name in names]
     best = min(runs, key=lambda run: run.error)
     deviations = best.link.deviations(data.values, best.mean, best.deviation, best.expected)
@@ -244,7 +246,7 @@ def _folds(candidates: Candidates) -> Ints:
     return fold[kind.ravel()]
 
 
-def _contenders(model: str, is_quality: bool) -> list[str]:
+def _contenders(model: str, is_quality: bool, num_measurements: int) -> list[str]:
     if model not in _MODELS:
         raise unknown_name("model", model, _MODELS)
     if is_quality and model == "physics":
@@ -253,7 +255,9 @@ def _contenders(model: str, is_quality: bool) -> list[str]:
         )
     if model != "auto":
         return [model]
-    return ["gp"] if is_quality else ["gp", "physics"]
+    if is_quality:
+        return ["gp"]
+    return ["physics"] if num_measurements < _FEWEST_FOR_CORRECTION else ["gp", "physics"]
 
 
 def _checked(

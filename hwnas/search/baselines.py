@@ -18,12 +18,14 @@ class Margin:
         standard_error: of the mean, over the baseline networks.
         compared: baseline networks that some found model is as fast as.
         better: how many of them the found model beats.
+        points: (latency ms, accuracy on test) of every baseline network.
     """
 
     mean_points: float
     standard_error: float
     compared: int
     better: int
+    points: tuple[tuple[float, float], ...]
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields; NaN becomes None."""
@@ -63,4 +65,5 @@ def margin(
         standard_error=float(points.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan"),
         compared=n,
         better=int((points > 0).sum()),
+        points=tuple(zip(baseline_latency_ms.tolist(), baseline_test.tolist(), strict=True)),
     )

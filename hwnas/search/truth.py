@@ -1,14 +1,17 @@
 """What is known for sure: accuracies evaluated and latencies measured, each once, journalled."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.predictors import FittedPredictor, Score, fit_and_score
+from hwnas.predictors import FittedPredictor, Prediction, Score, fit_and_score, score
 from hwnas.profilers.device import Device
 from hwnas.profilers.measurement import Measurement
+from hwnas.profilers.simulated import SimulatedDevice
+from hwnas.profilers.tables import BlockTable
 from hwnas.search.run_folder import Journal
 from hwnas.spaces import Candidates
 
@@ -122,6 +125,10 @@ class Latencies:
         """Returns a predictor with its held-out score, and the margin that its errors call for."""
         every = Candidates.concatenate(self.candidates)
         truth = self.values(every)
+        if isinstance(self.device, SimulatedDevice):
+            table = TableLatency(self.device.table(every.space))
+            exact = table.mean(every)
+            return FittedLatency(table, score(Prediction(exact, exact, exact), truth), truth, exact, 1.0)
         fitted = fit_and_score(every.space, every, truth, metric="latency_ms", seed=seed)
         held_out = fitted.held_out.mean
         ratios = self.values(every, "p95_ms") / held_out
@@ -129,6 +136,18 @@ class Latencies:
         return FittedLatency(fitted.predictor, fitted.score, truth, held_out, margin)
 
 
+@dataclass(frozen=True)
+class TableLatency:
+    """The latencies of a simulated device, which a table gives exactly."""
+
+    table: BlockTable
+
+    def mean(self, candidates: Candidates) -> Floats:
+        """Returns the latency [n], ms."""
+        return self.table.latency_ms(candidates)
+
+
+@dataclass(frozen=True, eq=False)
 class FittedLatency:
     """A latency predictor, how it did on held-out networks, and the margin for its target.
 
@@ -138,11 +157,8 @@ class FittedLatency:
             probability that was asked for (split-conformal, one-sided).
     """
 
-    def __init__(
-        self, predictor: FittedPredictor, score: Score, truth: Floats, held_out: Floats, margin: float
-    ) -> None:
-        self.predictor = predictor
-        self.score = score
-        self.truth = truth
-        self.held_out = held_out
-        self.margin = margin
+    predictor: FittedPredictor | TableLatency
+    score: Score
+    truth: Floats
+    held_out: Floats
+    margin: float

@@ -78,6 +78,7 @@ class ElasticDepthwise(nn.Module):
             weight = functional.linear(centre, self.transforms[f"{large}to{small}"]).view(
                 channels, 1, small, small
             )
+        assert weight.shape[-1] == kernel
         return weight
 
 

@@ -1,21 +1,21 @@
 import numpy as np
 import pytest
 
-from hwnas.predictors.bases import Basis, Encoded, Inputs, Shares
+from hwnas.predictors.bases import Basis, Columns, Inputs, Shares
 from hwnas.predictors.features import totals
 from hwnas.predictors.physics import fit_physics
 from hwnas.spaces import Space
 from tests.predictors.truth import drawn, true_latency_ms
 
 
-@pytest.fixture(params=["sized", "unsized", "encoded", "choices"])
+@pytest.fixture(params=["sized", "unsized", "encoding", "choices", "summary"])
 def case(request: pytest.FixtureRequest, demo: Space) -> tuple[Basis, Inputs]:
     candidates = drawn(demo, 40, 0, mixed=True)
     physics = fit_physics(totals(candidates), true_latency_ms(candidates, 0))
     inputs = Inputs(candidates, physics)
     if request.param in ("sized", "unsized"):
         return Shares(demo, physics, sized=request.param == "sized"), inputs
-    return Encoded.around(inputs, choices=request.param == "choices"), inputs
+    return Columns.around(request.param, inputs), inputs
 
 
 def test_products_equal_rows_times_vectors(case: tuple[Basis, Inputs]) -> None:

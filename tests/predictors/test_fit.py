@@ -12,7 +12,6 @@ from hwnas.spaces import Candidates, Space
 from tests.predictors.truth import drawn, true_accuracy, true_latency_ms
 
 RUNTIME_MODELS = [name for name in model_names() if name != "auto"]
-QUALITY_MODELS = ["gp", "linear", "xgboost"]
 
 
 @pytest.mark.parametrize("model", RUNTIME_MODELS)
@@ -65,7 +64,7 @@ def test_accuracies_are_predicted_through_their_noise(demo: Space) -> None:
     fitted = fit_and_score(demo, candidates[:100], measured[:100], metric="accuracy_top1", noise=0.5)
     prediction = fitted.predictor.predict(candidates[100:])
     assert score(prediction, accuracy[100:]).rmse < 0.3
-    assert score(prediction, accuracy[100:]).kendall_tau > 0.85
+    assert score(prediction, accuracy[100:]).kendall_tau > 0.83
     assert 0.83 <= score(prediction, measured[100:]).coverage_90 <= 0.97
 
 
@@ -114,7 +113,7 @@ def test_few_measurements_are_enough_for_a_sane_fit(demo: Space, metric: str, n:
     fitted = fit_and_score(demo, candidates, values, metric=metric)
     got = score(fitted.predictor.predict(fresh), expected)
     assert got.mape_percent < (25 if metric == "latency_ms" else 5)
-    assert got.coverage_90 > 0.6
+    assert got.coverage_90 > 0.7
     assert fitted.score.n == n
 
 

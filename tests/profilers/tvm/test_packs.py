@@ -55,7 +55,10 @@ def _packed(value: object) -> bytes:
         lambda whole: _packed({**json.loads(lzma.decompress(whole)), "mcpu": 4}),
         lambda whole: _packed({**json.loads(lzma.decompress(whole)), "kernels": {"k0": {}}}),
         lambda whole: _packed(
-            {**json.loads(lzma.decompress(whole)), "kernels": {"k": {"best_us": -1, "trials": 1, "trace": [[], []]}}}
+            {
+                **json.loads(lzma.decompress(whole)),
+                "kernels": {"k": {"best_us": -1, "trials": 1, "trace": [[], []]}},
+            }
         ),
         lambda whole: lzma.compress(b"[" * 100_000),
         lambda whole: lzma.compress(b"\xff\xfe"),

@@ -72,4 +72,6 @@ def test_tuning_stops_when_nothing_can_be_built(
     broken.chmod(0o755)
     monkeypatch.setenv("CXX", os.fspath(broken))
     with pytest.raises(MeasurementError, match="no candidate"):
-        tune_space(get_space("demo"), 600.0, settings=TuningSettings(kernels_a_round=1, first_trials=2, batch=2))
+        tune_space(
+            get_space("demo"), 600.0, settings=TuningSettings(kernels_a_round=1, first_trials=2, batch=2)
+        )

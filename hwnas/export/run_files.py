@@ -1,0 +1,68 @@
+"""The files of a run folder that the report is made from, beside the front."""
+
+import csv
+import io
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwnas.files import write_json, write_text
+from hwnas.profilers import Device
+from hwnas.search.baselines import Margin
+from hwnas.search.result import SearchResult
+
+_PACKAGES = ("torch", "numpy", "pymoo", "onnx", "onnxruntime", "apache-tvm", "scikit-learn", "xgboost")
+
+
+def write_environment(folder: Path, devices: Sequence[Device], command: Sequence[str]) -> None:
+    """Writes `environment.json`: what the run was started with and on."""
+    write_json(
+        folder / "environment.json",
+        {
+            "command": list(command),
+            "hwnas": version("hwnas"),
+            "python": sys.version.split()[0],
+            "platform": platform.platform(),
+            "packages": {name: version(name) for name in _PACKAGES},
+            "devices": {device.name: dict(device.fingerprint().facts) for device in devices},
+        },
+    )
+
+
+def write_convergence(folder: Path, result: SearchResult) -> None:
+    """Writes `convergence.csv`: hypervolumes, expected and measured, with their reference point."""
+    out = io.StringIO()
+    rows = [asdict(line) for line in result.convergence]
+    writer = csv.DictWriter(out, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(folder / "convergence.csv", out.getvalue())
+
+
+def write_predictors(folder: Path, result: SearchResult) -> None:
+    """Writes `predictors.json`: held-out scores, (measured, predicted) pairs, and those of proposals."""
+    found: dict[str, Any] = {}
+    for name, fitted in result.fits.latency.items():
+        found[name] = {
+            "score": fitted.score.to_json(),
+            "pairs": np.stack([fitted.truth, fitted.held_out], axis=1).tolist(),
+            "verified": [list(pair) for pair in result.verified.get(name, [])],
+            "margin": fitted.margin,
+        }
+    truth, held_out = result.fits.accuracy_pairs
+    found["accuracy_top1"] = {
+        "score": result.fits.accuracy_score.to_json(),
+        "pairs": np.stack([truth, held_out], axis=1).tolist(),
+    }
+    write_json(folder / "predictors.json", found)
+
+
+def write_baselines(folder: Path, margins: Mapping[str, Margin]) -> None:
+    """Writes `baselines.json`: margins over the obvious, and the points they are taken from."""
+    write_json(folder / "baselines.json", {name: one.to_json() for name, one in margins.items()})
