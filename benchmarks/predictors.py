@@ -89,9 +89,7 @@ def accuracy(data: Path, sizes: list[int], seeds: int) -> None:
     test, pool = order[: len(order) // 5], order[len(order) // 5 :]
     fits: dict[str, Fit] = {"ridge on totals": ridge_on_totals, "xgboost on totals": boosting_on_totals}
     fits |= {f"hwnas {name}": ours(name, "accuracy_top1") for name in ("linear", "xgboost", "gp")}
-    print(
-        f"\nAccuracy, {len(values)} subnets: RMSE in points, Kendall tau, within 10 %, coverage of 90 % intervals"
-    )
+    print(f"\nAccuracy, {len(values)} subnets: RMSE in points, Kendall tau, within 10 %, coverage")
     for size in sizes:
         for name, fit in fits.items():
             rows, started = [], time.process_time()

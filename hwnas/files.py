@@ -50,6 +50,21 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
+def json_object(text: str, where: str) -> dict[str, Any]:
+    """Returns the JSON object that a text holds.
+
+    Raises:
+        InputError: not JSON, or not an object; `where` says whose text it is.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where} is not valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{where} must be a JSON object, but got {type(value).__name__}")
+    return value
+
+
 def read_json(path: Path, what: str) -> Any:
     """Returns the parsed JSON of a file.
 

@@ -1,12 +1,12 @@
 """Options that several commands share, and how their texts become values."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hwnas.errors import InputError
+from hwnas.files import json_object
 
 if TYPE_CHECKING:
     from hwnas.data import Dataset
@@ -94,21 +94,13 @@ def architecture_rows(texts: list[str], file: Path | None) -> list[dict[str, Any
     Raises:
         InputError: a text or line that is no JSON object; the file's line is named.
     """
-    rows = [_row(text, "--architecture") for text in texts]
+    rows = [json_object(text, "--architecture") for text in texts]
     if file:
         try:
             lines = file.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"cannot read architectures from {file}: {error}") from error
-        rows += [_row(line, f"{file} line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+        rows += [
+            json_object(line, f"{file} line {number}") for number, line in enumerate(lines, 1) if line.strip()
+        ]
     return rows
-
-
-def _row(text: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: not valid JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise InputError(f'{where}: must be a JSON object such as {{"ks": [...], ...}}, but got {text[:40]}')
-    return row

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwnas.errors import InputError
+from hwnas.files import json_object
 from hwnas.version import __version__
 
 _JSON = ("architecture", "bits", "accuracy_top1", "latency_ms")
@@ -64,7 +65,8 @@ class Claims:
             )
         texts = {name: metadata[name] for name in Claims.__dataclass_fields__ if name in metadata}
         parsed: dict[str, Any] = {
-            name: _parsed(text, name, where) if name in _JSON else text for name, text in texts.items()
+            name: json_object(text, f"{where}: hwnas.{name} in its metadata") if name in _JSON else text
+            for name, text in texts.items()
         }
         claims = Claims(**parsed)
         for name, figure in (("accuracy_top1", claims.accuracy_top1), ("latency_ms", claims.latency_ms)):
@@ -87,16 +89,6 @@ def figure_value(figure: Mapping[str, Any], where: str, name: str = "value") -> 
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
         raise InputError(f"{where} must hold a number '{name}' that is not negative, but got {value!r}")
     return float(value)
-
-
-def _parsed(text: str, name: str, where: str) -> Mapping[str, Any]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: hwnas.{name} in its metadata is not valid JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise InputError(f"{where}: hwnas.{name} in its metadata must be a JSON object")
-    return value
 
 
 def _is_plain_name(name: str) -> bool:

@@ -1,6 +1,5 @@
 """The contract of a space: genes, canonical form, and architectures turned into layers."""
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.errors import InputError
+from hwnas.files import json_object
 from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.costs import CostTable
 from hwnas.spaces.layer import Layer
@@ -149,7 +149,7 @@ class Space(ABC):
             InputError: not JSON, another space, a gene that is missing, too long, too short or
                 set to something that is not among its choices.
         """
-        fields = _parsed(source)
+        fields = json_object(source, "architecture") if isinstance(source, str) else source
         if fields.get("space", self.name) != self.name:
             raise InputError(f"architecture is of space '{fields['space']}', but '{self.name}' is in use")
         groups = {gene.group for gene in self.genes}
@@ -215,15 +215,3 @@ def _pick(value: Any, gene: Gene) -> Any:
 
 def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _parsed(source: str | Mapping[str, Any]) -> Mapping[str, Any]:
-    if isinstance(source, Mapping):
-        return source
-    try:
-        fields = json.loads(source)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"architecture is not valid JSON: {error}") from error
-    if not isinstance(fields, dict):
-        raise InputError(f"architecture must be a JSON object, but got {type(fields).__name__}")
-    return fields
