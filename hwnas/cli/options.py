@@ -65,9 +65,16 @@ def usable_device(name: str, space: "Space") -> "Device":
 
 
 def opened_supernet(path: Path | None) -> "Supernet":
-    """Returns the supernet in a file, or the demo supernet."""
+    """Returns the supernet in a file, or the demo supernet.
+
+    Torch is set to one thread: candidates are shared out over the cores instead, and on a busy
+    machine threads that wait for each other lose a factor of ten.
+    """
+    import torch
+
     from hwnas.supernet import demo_supernet_path, load_supernet
 
+    torch.set_num_threads(1)
     return load_supernet(path or demo_supernet_path())
 
 

@@ -21,11 +21,10 @@ from hwnas.search.result import SearchResult
 from hwnas.search.run_folder import Journal, run_folder
 from hwnas.search.settings import SearchSettings
 from hwnas.search.truth import Accuracies
-from hwnas.spaces import Candidates
 
 if TYPE_CHECKING:
     from hwnas.data import Dataset
-    from hwnas.supernet import Evaluation, Evaluator, Supernet
+    from hwnas.supernet import Evaluator, Supernet
 
 _BASELINES = 24
 
@@ -141,7 +140,7 @@ class Road:
         return Search(
             space=self.supernet.space,
             devices=self.devices,
-            evaluate=lambda one, split: evaluator.evaluate(one, split)[0],
+            evaluate=evaluator.stream,
             measure=lambda device, some: profile(device, some, store, progress=self.progress),
             settings=self.settings,
             journal=journal,
@@ -164,11 +163,7 @@ class Road:
         self, result: SearchResult, front: Front, evaluator: "Evaluator", journal: Journal
     ) -> dict[str, Margin]:
         """Returns the margins over the baselines, on the test split, by baseline and machine."""
-
-        def evaluate(one: Candidates, split: str) -> "Evaluation":
-            return evaluator.evaluate(one, split)[0]
-
-        tested = Accuracies(evaluate, journal, split="test")
+        tested = Accuracies(evaluator.stream, journal, split="test")
         margins = {}
         for group in competing(self.devices):
             members = [m for m in front.members if m.deploy_on in group and m.accuracy_top1_test]

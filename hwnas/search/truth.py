@@ -1,6 +1,6 @@
 """What is known for sure: accuracies evaluated and latencies measured, each once, journalled."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 
-# A candidate and a split -> its evaluation.
-Evaluate = Callable[[Candidates, str], "Evaluation"]
+# Candidates and a split -> their evaluations, in order, each as soon as it is known.
+Evaluate = Callable[[Candidates, str], Iterable["Evaluation"]]
 # A device and candidates -> one measurement each.
 Measure = Callable[[Device, Candidates], Sequence[Measurement]]
 
@@ -38,24 +38,26 @@ class Accuracies:
         self.candidates: list[Candidates] = []
 
     def learn(self, candidates: Candidates, on_step: Callable[[int, int], None]) -> int:
-        """Evaluates what is not known yet, one by one; returns how many were new to this run."""
-        fresh = [row for row, key in enumerate(candidates.ids) if key not in self.known]
-        for done, row in enumerate(fresh):
-            on_step(done, len(fresh))
-            one = candidates[[row]]
-            key = ("accuracy", self.split, one.ids[0])
-            entry = self._journal.get(*key)
-            if entry is None:
-                result = self._evaluate(one, self.split)
-                entry = {
-                    "accuracy_top1": result.accuracy_top1,
-                    "standard_error": result.standard_error,
-                    "n": result.n,
-                }
-                self._journal.add(key, entry)
-            self.known[one.ids[0]] = entry
-            self.candidates.append(one)
-        on_step(len(fresh), len(fresh))
+        """Evaluates what is not known yet; returns how many were new to this run."""
+        fresh = candidates[[row for row, key in enumerate(candidates.ids) if key not in self.known]]
+        keys = [("accuracy", self.split, one) for one in fresh.ids]
+        entries = [self._journal.get(*key) for key in keys]
+        missing = [row for row, entry in enumerate(entries) if entry is None]
+        results = self._evaluate(fresh[missing], self.split) if missing else ()
+        for done, (row, result) in enumerate(zip(missing, results, strict=True)):
+            on_step(done, len(missing))
+            entries[row] = {
+                "accuracy_top1": result.accuracy_top1,
+                "standard_error": result.standard_error,
+                "n": result.n,
+            }
+            self._journal.add(keys[row], entries[row] or {})
+        on_step(len(missing), len(missing))
+        for one, entry in zip(fresh.ids, entries, strict=True):
+            assert entry is not None
+            self.known[one] = entry
+        if len(fresh):
+            self.candidates.append(fresh)
         return len(fresh)
 
     def values(self, candidates: Candidates, name: str = "accuracy_top1") -> Floats:

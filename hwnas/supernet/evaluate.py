@@ -1,7 +1,9 @@
 """Accuracies of candidates cut out of a supernet, each recalibrated and under its own bits."""
 
 import math
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -83,8 +85,11 @@ class Evaluator:
         *,
         calibrate_images: int = CALIBRATE_IMAGES,
         batch_size: int = BATCH_SIZE,
+        workers: int | None = None,
     ) -> None:
         """Takes the first `calibrate_images` of the calibrate split for statistics and ranges.
+
+        `workers` candidates are evaluated at a time; None takes one a core.
 
         Raises:
             InputError: data and supernet differ in the number of classes, or no images.
@@ -99,6 +104,7 @@ class Evaluator:
         self.supernet, self.dataset = supernet, dataset
         self._calibrate_images = calibrate_images
         self._batch_size = batch_size
+        self._workers = workers or len(os.sched_getaffinity(0))
         self._images = SizedImages(dataset)
 
     def recalibrated(self, architecture: Architecture) -> Subnet:
@@ -139,13 +145,38 @@ class Evaluator:
             InputError: candidates of another space, an unknown or empty split.
         """
         results = []
-        for row, name in enumerate(candidates.ids):
-            prepared = self.prepare(candidates, row)
-            correct, n = self.count_correct(prepared.module, prepared.layers[0].in_size_px, split)
-            results.append(Evaluation.of(name, correct, n, split))
+        for result in self.stream(candidates, split):
+            results.append(result)
             if progress:
-                progress(row + 1, len(candidates))
+                progress(len(results), len(candidates))
         return results
+
+    def stream(self, candidates: Candidates, split: str = "validate") -> Iterator[Evaluation]:
+        """Yields the evaluations of candidates in order, each as soon as it and those before it are known.
+
+        Candidates are shared out over the processor's cores, each on one thread of torch: small
+        networks gain little from more threads, and on a busy machine threads that wait for each
+        other lose a factor of ten. The figures do not depend on the number of cores.
+
+        Raises:
+            InputError: as `evaluate`.
+        """
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            for size_px in {candidates.layers(row)[0].in_size_px for row in range(len(candidates))}:
+                self._images.batches(split, size_px, self._batch_size)
+                self._calibration(size_px)
+            with ThreadPoolExecutor(max(1, min(self._workers, len(candidates)))) as pool:
+                rows = [[row] for row in range(len(candidates))]
+                yield from pool.map(lambda row: self._evaluated(candidates[row], split), rows)
+        finally:
+            torch.set_num_threads(threads)
+
+    def _evaluated(self, one: Candidates, split: str) -> Evaluation:
+        prepared = self.prepare(one, 0)
+        correct, n = self.count_correct(prepared.module, prepared.layers[0].in_size_px, split)
+        return Evaluation.of(one.ids[0], correct, n, split)
 
     def count_correct(self, logits_of: OnImages, size_px: int, split: str) -> tuple[int, int]:
         """Returns how many images of a split are named right, and how many there are.

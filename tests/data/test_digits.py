@@ -28,9 +28,9 @@ def _split(name: str, sizes: SplitSizes = SMALL, difficulty: Difficulty | None =
 
 def test_sizes_by_default() -> None:
     dataset = get_dataset("digits")
-    assert [len(dataset.split(name)) for name in SPLITS] == [16_000, 2_000, 4_000, 4_000]
+    assert [len(dataset.split(name)) for name in SPLITS] == [16_000, 2_000, 6_000, 6_000]
     # At the worst accuracy of interest, 85 %, the standard error stays within 0.6 points.
-    assert 100 * (0.85 * 0.15 / 4_000) ** 0.5 <= 0.6
+    assert 100 * (0.70 * 0.30 / 6_000) ** 0.5 <= 0.6
 
 
 def test_sources_are_disjoint_and_stratified() -> None:

@@ -166,7 +166,9 @@ def test_a_journal_drops_a_torn_last_line_and_refuses_a_foreign_one(tmp_path: Pa
     assert len(again) == 1
     again.add(("c",), {"value": 2})
     again.close()
-    assert Journal(path).get("c") == {"value": 2}
+    third = Journal(path)
+    assert third.get("c") == {"value": 2}
+    third.close()
     path.write_bytes(b"not ours\n" + path.read_bytes())
     with pytest.raises(InputError, match="line 1"):
         Journal(path)

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from hwnas.profilers.tvm.device import TvmDevice
+from hwnas.profilers.tvm.kernels import SpaceKernels, kernels_of, space_layers
 from hwnas.spaces import get_space
 
 
@@ -14,6 +15,12 @@ def demo_device(compiled_home: Path) -> TvmDevice:
         pytest.skip(str(device.unavailable()))
     device.prepare()
     return device
+
+
+@pytest.fixture(scope="session")
+def demo_kernels() -> SpaceKernels:
+    """The demo space's kernels, not compiled."""
+    return kernels_of(space_layers(get_space("demo")))
 
 
 @pytest.fixture

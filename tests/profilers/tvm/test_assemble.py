@@ -10,7 +10,7 @@ from hwnas.errors import InputError
 from hwnas.profilers.onnx_model import onnx_model
 from hwnas.profilers.tvm.assemble import Call, calls_of, export, place_values
 from hwnas.profilers.tvm.device import TvmDevice
-from hwnas.profilers.tvm.kernels import kernels_of, space_layers
+from hwnas.profilers.tvm.kernels import SpaceKernels, kernels_of
 from hwnas.profilers.tvm.library import open_library
 from hwnas.profilers.tvm.packs import Pack, Schedule, tvm_version
 from hwnas.spaces import Candidates, Layer, Network, get_space, random_network
@@ -77,11 +77,10 @@ def test_activations_of_the_large_spaces_are_right(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, reference, atol=1e-5)
 
 
-def test_values_alive_at_once_never_share_storage() -> None:
-    plan = kernels_of(space_layers(DEMO)).plan
+def test_values_alive_at_once_never_share_storage(demo_kernels: SpaceKernels) -> None:
     chosen = candidates(200, seed=2)
     for row in range(len(chosen)):
-        calls = calls_of(chosen.layers(row), plan)
+        calls = calls_of(chosen.layers(row), demo_kernels.plan)
         buffers, taken, sizes = place_values(calls)
         holder: dict[int, int] = {}
         for index, call in enumerate(calls):
@@ -111,10 +110,10 @@ def test_a_residual_outlives_its_block() -> None:
     assert sizes == [8, 8, 8]
 
 
-def test_a_layer_of_another_space_is_refused_by_name(demo_device: TvmDevice, tmp_path: Path) -> None:
+def test_a_layer_of_another_space_is_refused_by_name(demo_kernels: SpaceKernels) -> None:
     other = get_space("ofa-mobilenetv3-w1.0")
     with pytest.raises(InputError, match=r"layer stem .*3->16"):
-        calls_of(other.layers(other.smallest()), kernels_of(space_layers(DEMO)).plan)
+        calls_of(other.layers(other.smallest()), demo_kernels.plan)
 
 
 def test_libraries_describe_themselves(demo_device: TvmDevice, tmp_path: Path) -> None:

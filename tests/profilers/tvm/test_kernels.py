@@ -5,36 +5,31 @@ import pytest
 
 from hwnas.profilers.tvm.assemble import calls_of
 from hwnas.profilers.tvm.emit import padded_classes
-from hwnas.profilers.tvm.kernels import SpaceKernels, expected_uses, kernels_of, space_layers
+from hwnas.profilers.tvm.kernels import SpaceKernels, expected_uses, kernels_of
 from hwnas.profilers.tvm.packs import SHIPPED, SUFFIX, read_pack
 from hwnas.spaces import Candidates, get_space
 
 DEMO = get_space("demo")
 
 
-@pytest.fixture(scope="module")
-def demo() -> SpaceKernels:
-    return kernels_of(space_layers(DEMO))
+def test_every_layer_of_the_vocabulary_has_kernels(demo_kernels: SpaceKernels) -> None:
+    assert {layer for layer, _ in demo_kernels.plan} == set(DEMO.vocabulary)
+    assert all(demo_kernels.plan.values())
 
 
-def test_every_layer_of_the_vocabulary_has_kernels(demo: SpaceKernels) -> None:
-    assert {layer for layer, _ in demo.plan} == set(DEMO.vocabulary)
-    assert all(demo.plan.values())
-
-
-def test_a_block_runs_in_few_kernels(demo: SpaceKernels) -> None:
+def test_a_block_runs_in_few_kernels(demo_kernels: SpaceKernels) -> None:
     """Bias, activation, the residual sum and the factor of squeeze-and-excitation are fused."""
-    for (layer, _), steps in demo.plan.items():
+    for (layer, _), steps in demo_kernels.plan.items():
         assert len(steps) == (1 if layer.kind != "mbconv" else 6 if layer.se else 3)
 
 
-def test_subnets_share_few_kernels(demo: SpaceKernels) -> None:
-    assert len(demo.functions) < 130
+def test_subnets_share_few_kernels(demo_kernels: SpaceKernels) -> None:
+    assert len(demo_kernels.functions) < 130
 
 
 @pytest.mark.parametrize("mcpu", ["x86-64-v4", "x86-64-v3"])
-def test_shipped_packs_hold_every_kernel(demo: SpaceKernels, mcpu: str) -> None:
-    assert set(demo.functions) <= set(read_pack(SHIPPED / f"demo.{mcpu}{SUFFIX}").schedules)
+def test_shipped_packs_hold_every_kernel(demo_kernels: SpaceKernels, mcpu: str) -> None:
+    assert set(demo_kernels.functions) <= set(read_pack(SHIPPED / f"demo.{mcpu}{SUFFIX}").schedules)
 
 
 @pytest.mark.parametrize("classes", [2, 16, 17, 100, 1000])
@@ -49,18 +44,18 @@ def test_classifiers_are_padded_to_powers_of_two() -> None:
     assert [padded_classes(n) for n in (2, 10, 16, 17, 1000)] == [16, 16, 16, 32, 1024]
 
 
-def test_random_architectures_are_assembled_from_the_table_alone(demo: SpaceKernels) -> None:
+def test_random_architectures_are_assembled_from_the_table_alone(demo_kernels: SpaceKernels) -> None:
     genomes = DEMO.sample_genomes(3000, np.random.default_rng(0))
     candidates = Candidates.of_genomes(DEMO, genomes)
     for row in range(len(candidates)):
-        calls = calls_of(candidates.layers(row), demo.plan)
+        calls = calls_of(candidates.layers(row), demo_kernels.plan)
         assert calls[-1].out_shape == (1, 16)
 
 
-def test_expected_uses_add_up_to_the_calls_of_an_average_network(demo: SpaceKernels) -> None:
-    uses = expected_uses(DEMO, demo.plan, np.random.default_rng(0), samples=500)
+def test_expected_uses_add_up_to_the_calls_of_an_average_network(demo_kernels: SpaceKernels) -> None:
+    uses = expected_uses(DEMO, demo_kernels.plan, np.random.default_rng(0), samples=500)
     candidates = Candidates.of_genomes(DEMO, DEMO.sample_genomes(500, np.random.default_rng(0)))
-    calls = [len(calls_of(candidates.layers(row), demo.plan)) for row in range(500)]
+    calls = [len(calls_of(candidates.layers(row), demo_kernels.plan)) for row in range(500)]
     assert sum(uses.values()) == pytest.approx(np.mean(calls))
 
 
