@@ -74,7 +74,7 @@ def open_library(
     folder = place / f"{pack.id}-{_layers_digest(layers)}-tvm{tvm_version()}"
     found = _opened(folder, layers, pack)
     if found is None:
-        with _alone(folder.with_suffix(".lock")):
+        with _alone(place / f"{folder.name}.lock"):
             found = _opened(folder, layers, pack)
             if found is None:
                 _compile(layers, pack, folder, on_progress or (lambda done, total: None))
@@ -126,7 +126,7 @@ def _compile(
             f"kernels: {', '.join(lacking[:3])}{more}; "
             f"run: hwnas profile --device cpu --space {pack.space} --tune-budget 10min"
         )
-    draft = folder.with_suffix(".draft")
+    draft = folder.with_name(f"{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed: we hold the lock
     draft.mkdir(parents=True)
     target = target_of(pack.mcpu)

@@ -8,8 +8,9 @@ from hwnas.spaces import get_space
 
 
 @pytest.fixture
-def demo_device(compiled_home: Path) -> TvmDevice:
+def demo_device(compiled_home: Path, monkeypatch: pytest.MonkeyPatch) -> TvmDevice:
     """The device with the demo space's kernels compiled, once a test session."""
+    monkeypatch.setenv("HWNAS_HOME", str(compiled_home))
     device = TvmDevice(get_space("demo"))
     if device.unavailable():
         pytest.skip(str(device.unavailable()))
@@ -21,10 +22,3 @@ def demo_device(compiled_home: Path) -> TvmDevice:
 def demo_kernels() -> SpaceKernels:
     """The demo space's kernels, not compiled."""
     return kernels_of(space_layers(get_space("demo")))
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home folder for one test."""
-    monkeypatch.setenv("HWNAS_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
