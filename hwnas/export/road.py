@@ -174,7 +174,7 @@ class Road:
             ]
             for name, baseline in result.baselines.items():
                 some = baseline[:_BASELINES]
-                latency = result.pool.fastest(some, group)
+                latency = result.pool.fastest(some, group, self.settings.target_latency_ms)
                 some = some[np.flatnonzero(~np.isnan(latency))]
                 tested.learn(
                     some, lambda done, total: self.progress.step("evaluate baselines on test", done, total)

@@ -63,13 +63,11 @@ class Pool:
         rows = non_dominated(objectives)
         return [(int(row), devices[best[row]]) for row in rows[objectives[rows, 1].argsort(kind="stable")]]
 
-    def fastest(self, candidates: Candidates, devices: Sequence[str]) -> Floats:
-        """Returns the least measured latency of each candidate on some devices; NaN for unknown ones."""
+    def fastest(self, candidates: Candidates, devices: Sequence[str], target_ms: float) -> Floats:
+        """Returns the least latency within the target of each candidate on some devices, else NaN."""
         rows = {key: row for row, key in enumerate(self.candidates.ids)}
-        latency = np.stack([self.latency_ms[name] for name in devices], axis=1)
-        best = np.where(np.isnan(latency), np.inf, latency).min(axis=1)
-        found = np.array([best[rows[key]] if key in rows else np.inf for key in candidates.ids])
-        return np.where(np.isfinite(found), found, np.nan)
+        latency = self.points(devices, target_ms)[0][:, 1]
+        return np.array([latency[rows[key]] if key in rows else np.nan for key in candidates.ids])
 
     def hypervolume(self, devices: Sequence[str], target_ms: float, reference: Floats) -> float:
         """Returns the hypervolume of the front of devices that compete."""

@@ -1,5 +1,6 @@
 """The search for fast schedules: every kernel of a space a little, then the ones that matter more."""
 
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -204,7 +205,11 @@ class _Search:
         )
 
     def time_known(self, schedules: Mapping[str, Schedule]) -> None:
-        """Enters known schedules into the database, with the time they take here."""
+        """Enters known schedules into the database, with the time they take here.
+
+        Raises:
+            MeasurementError: none of them could be built and run.
+        """
         from tvm.s_tir.meta_schedule.arg_info import ArgInfo
         from tvm.s_tir.meta_schedule.builder import BuilderInput
         from tvm.s_tir.meta_schedule.database import TuningRecord
@@ -212,16 +217,24 @@ class _Search:
 
         sketches = {key: applied(self._modules[key], one, key) for key, one in schedules.items()}
         built = self._builder.build([BuilderInput(sketch.mod, self._target) for sketch in sketches.values()])
+        errors = []
         for (key, sketch), result in zip(sketches.items(), built, strict=True):
             if result.artifact_path is None:
+                errors.append(str(result.error_msg))
                 continue
             arguments = ArgInfo.from_prim_func(self._modules[key]["main"])
-            (future,) = self._runner.run([RunnerInput(result.artifact_path, "llvm", arguments)])
-            times_s = future.result().run_secs
-            if times_s:
+            (future,) = self._runner.run([RunnerInput(result.artifact_path, "cpu", arguments)])
+            outcome = future.result()
+            shutil.rmtree(Path(result.artifact_path).parent, ignore_errors=True)
+            if outcome.run_secs:
                 workload = self._database.commit_workload(self._modules[key])
-                record = TuningRecord(sketch.trace, workload, times_s, self._target, arguments)
+                record = TuningRecord(sketch.trace, workload, outcome.run_secs, self._target, arguments)
                 self._database.commit_tuning_record(record)
+            else:
+                errors.append(str(outcome.error_msg))
+        if errors and len(errors) == len(schedules):
+            last = errors[0].strip().splitlines()[-1]
+            raise MeasurementError(f"none of the schedules known already could be built and run: {last}")
 
     def first_error(self) -> str:
         for log in sorted((self._work / "logs").glob("*task_*.log")):
