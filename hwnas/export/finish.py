@@ -31,6 +31,9 @@ MODEL_FILE = "model.onnx"
 # Images on which torch and the file must agree.
 _AGREEMENT_IMAGES = 250
 
+# Measurements of a file at most, while the machine is unsteady.
+_ATTEMPTS = 3
+
 
 @dataclass(frozen=True)
 class Gated:
@@ -130,15 +133,31 @@ class Finish:
             }
             if missing:
                 self.progress.step(f"measure files on {device.name}", 0, len(missing))
-                in_turns = replace(self.protocol, group_size=len(missing))
                 files = {subject: artefacts[one] for subject, one in missing.items()}
-                for result in device.measure_artefacts(files, in_turns):
+                for result in self._measure_files(device, files):
                     one = missing[result.subject]
                     known[one] = result.to_json()
                     self.journal.add(("file", device.name, one), result.to_json())
                 self.progress.step(f"measure files on {device.name}", len(missing), len(missing))
             taken |= {one: Measurement.of_json(entry) for one, entry in known.items() if entry}
         return taken
+
+    def _measure_files(self, device: Device, files: Mapping[str, Path]) -> list[Measurement]:
+        """Returns the steadiest of a few measurements of each file, all files in turns.
+
+        While the machine changes its speed, what is measured is the machine: those files are
+        measured again, and of several unsteady measurements the one at the highest speed counts.
+        """
+        best: dict[str, Measurement] = {}
+        for _ in range(_ATTEMPTS):
+            again = {subject: files[subject] for subject in files if not _is_steady(best.get(subject))}
+            if not again:
+                break
+            for one in device.measure_artefacts(again, replace(self.protocol, group_size=len(again))):
+                former = best.get(one.subject)
+                if former is None or _is_steady(one) or _canary_ms(one) < _canary_ms(former):
+                    best[one.subject] = one
+        return [best[subject] for subject in files]
 
     def _settled(self, front: Front, gated: Mapping[str, Gated], taken: Mapping[str, Measurement]) -> Front:
         """Returns the front of the files' own figures, and what fell out of it and why."""
@@ -230,6 +249,15 @@ class Finish:
 
     def _place(self, id: str) -> Path:
         return self.folder / "models" / id
+
+
+def _is_steady(one: Measurement | None) -> bool:
+    return one is not None and one.verdict == "stable"
+
+
+def _canary_ms(one: Measurement) -> float:
+    """How slow the machine was at its slowest; 0 where nothing was timed."""
+    return max(one.canary_ms, default=0.0) if one.canary_ms else 0.0
 
 
 def _energy(one: Measurement) -> dict[str, Any] | None:
