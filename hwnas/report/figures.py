@@ -211,7 +211,7 @@ def _score_words(scored: Scored, is_accuracy: bool) -> str:
         ("within_10_percent", "{:.0f} % within 10 %"),
         ("spearman", "Spearman {:.3f}"),
         ("kendall_tau", "Kendall tau {:.3f}"),
-        ("coverage_90", "{:.0f} % inside the 90 % interval"),
+        ("coverage_90", "{:.0%} inside the 90 % interval"),
     )
     words = [f"model {scored.model}"] if scored.model else []
     words += [f"{score.get('n') or len(scored.pairs)} architectures"]

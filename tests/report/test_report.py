@@ -87,6 +87,7 @@ def test_the_page_tells_the_whole_story(run_folder: Path) -> None:
         assert heading in words
     assert "hwnas search --target-latency 5ms" in words
     assert "mean absolute error 2.3 % (MAPE)" in words
+    assert "91% inside the 90 % interval" in words
     assert "+2.40" in words
     assert "compound scaling" in words
     assert "versions.numpy" in words
