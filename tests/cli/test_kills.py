@@ -10,7 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from hwnas.supernet import load_supernet
 
 pytestmark = pytest.mark.slow
 
@@ -59,8 +62,8 @@ def torn(folder: Path) -> list[str]:
 
 
 def test_profile_killed_ten_times_repeats_no_measurement(tmp_path: Path) -> None:
-    words = ["profile", "--device", "cpu-ort", "--samples", "40", "--json"]
-    made = run_killed(words, kills=10, longest_s=6, home=tmp_path, seed=1)
+    words = ["profile", "--device", "cpu-ort", "--samples", "150", "--json"]
+    made = run_killed(words, kills=10, longest_s=5, home=tmp_path, seed=1)
     assert made >= 5
     assert rows_by_subject(tmp_path / "measurements.sqlite") == []
     again = subprocess.run(
@@ -70,7 +73,7 @@ def test_profile_killed_ten_times_repeats_no_measurement(tmp_path: Path) -> None
         text=True,
         check=True,
     )
-    assert json.loads(again.stdout)["measured"] == 40
+    assert json.loads(again.stdout)["measured"] == 150
     assert rows_by_subject(tmp_path / "measurements.sqlite") == []
 
 
@@ -88,8 +91,6 @@ def test_search_killed_ten_times_ends_like_an_unbroken_one(tmp_path: Path) -> No
 
 
 def test_training_killed_ten_times_gives_the_same_weights(tmp_path: Path) -> None:
-    import numpy as np
-
     folder = tmp_path / "cifar-10-batches-bin"
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -113,4 +114,7 @@ def test_training_killed_ten_times_gives_the_same_weights(tmp_path: Path) -> Non
     made = run_killed([*words, str(broken)], kills=10, longest_s=15, home=tmp_path, seed=3)
     assert made >= 3
     run_killed([*words, str(whole)], kills=0, longest_s=0, home=tmp_path, seed=0)
-    assert broken.read_bytes() == whole.read_bytes()
+    # Not the bytes: the library that writes the file puts its metadata in any order.
+    one, other = load_supernet(broken), load_supernet(whole)
+    assert one.digest() == other.digest()
+    assert one.info == other.info
