@@ -49,6 +49,7 @@ def spread_subset(objectives: Floats, n: int) -> NDArray[np.int64]:
     for row in chosen:
         nearest = np.minimum(nearest, np.linalg.norm(scaled - scaled[row], axis=1))
     while len(chosen) < n:
+        nearest[chosen] = -1.0  # rows may be equal: being taken is less than lying on a taken one
         chosen.append(int(nearest.argmax()))
         nearest = np.minimum(nearest, np.linalg.norm(scaled - scaled[chosen[-1]], axis=1))
     return np.sort(np.array(chosen))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -41,6 +41,7 @@ def test_points_outside_the_reference_add_nothing() -> None:
 
 
 @given(points, st.integers(1, 10))
+@example(np.zeros((3, 2)), 2)
 def test_a_spread_subset_keeps_the_extremes(objectives: np.ndarray, n: int) -> None:
     chosen = spread_subset(objectives, n)
     assert len(chosen) == len(set(chosen.tolist())) == min(n, len(objectives))
