@@ -7,11 +7,11 @@ and returns a `Dataset`. Importing this loads neither torch nor scikit-learn nor
 """
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from hwnas.data.dataset import SPLITS, ArraySplit, Dataset, Split, fingerprint
 from hwnas.errors import InputError, unknown_name
+from hwnas.plugins import load_plugin, plugin_names
 
 __all__ = [
     "SPLITS",
@@ -37,15 +37,16 @@ def get_dataset(spec: str) -> Dataset:
     name, _, argument = spec.partition(":")
     if name in _BUILT_IN:
         return _BUILT_IN[name](argument)
-    for entry in entry_points(group=_GROUP):
-        if entry.name == name:
-            return _load(entry.name, entry.load)(argument)
-    raise unknown_name("data set", name, dataset_names())
+    make = load_plugin(_GROUP, "data set", name)
+    if make is None:
+        raise unknown_name("data set", name, dataset_names())
+    dataset: Dataset = make(argument)
+    return dataset
 
 
 def dataset_names() -> list[str]:
     """Returns the names `get_dataset` knows, sorted."""
-    return sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group=_GROUP))})
+    return sorted({*_BUILT_IN, *plugin_names(_GROUP)})
 
 
 def _digits(argument: str) -> Dataset:
@@ -72,16 +73,6 @@ def _path(name: str, argument: str) -> Path:
     if not argument:
         raise InputError(f"{name} needs a folder: write {name}:PATH")
     return Path(argument).expanduser()
-
-
-def _load(name: str, load: Callable[[], Callable[[str], Dataset]]) -> Callable[[str], Dataset]:
-    try:
-        return load()
-    except Exception as error:  # another package's code: anything can go wrong in it
-        raise InputError(
-            f"data set '{name}' cannot be loaded: {type(error).__name__}: {error}; mend or remove "
-            f"the package that registers it"
-        ) from error
 
 
 _GROUP = "hwnas.datasets"

@@ -257,7 +257,7 @@ def _is_steady(one: Measurement | None) -> bool:
 
 def _canary_ms(one: Measurement) -> float:
     """How slow the machine was at its slowest; 0 where nothing was timed."""
-    return max(one.canary_ms, default=0.0) if one.canary_ms else 0.0
+    return max(one.canary_ms) if one.canary_ms else 0.0
 
 
 def _energy(one: Measurement) -> dict[str, Any] | None:

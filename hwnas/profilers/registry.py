@@ -1,10 +1,10 @@
 """Devices by name: those that come with hwnas, and those other packages register."""
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from hwnas.errors import unknown_name
+from hwnas.plugins import load_plugin, plugin_names
 from hwnas.profilers.device import Device
 from hwnas.spaces import Space, get_space
 
@@ -14,7 +14,7 @@ TABLE_PREFIX = "table:"
 
 def device_names() -> list[str]:
     """Returns the names of all devices, built in and registered, usable here or not."""
-    return sorted({*_BUILT_IN, *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
+    return sorted({*_BUILT_IN, *plugin_names(ENTRY_POINT_GROUP)})
 
 
 def get_device(name: str, space: Space | None = None) -> Device:
@@ -33,11 +33,11 @@ def get_device(name: str, space: Space | None = None) -> Device:
         return _table(Path(name.removeprefix(TABLE_PREFIX)))
     if name in _BUILT_IN:
         return _BUILT_IN[name](space)
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        if point.name == name:
-            device: Device = point.load()(space)
-            return device
-    raise unknown_name("device", name, device_names())
+    make = load_plugin(ENTRY_POINT_GROUP, "device", name)
+    if make is None:
+        raise unknown_name("device", name, device_names())
+    device: Device = make(space)
+    return device
 
 
 # Imports are inside: asking for one device must not load the runtimes of the others.

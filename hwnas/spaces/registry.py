@@ -1,9 +1,9 @@
 """Spaces by name: those that come with hwnas, and those other packages register."""
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
 
 from hwnas.errors import InputError, unknown_name
+from hwnas.plugins import load_plugin, plugin_names
 from hwnas.spaces.mobilenet import MobileNetSpace
 from hwnas.spaces.recipes import DEMO, OFA_MOBILENETV3_W10
 from hwnas.spaces.space import Space
@@ -18,7 +18,7 @@ _BUILT_IN: dict[str, Callable[[int | None], Space]] = {
 
 def space_names() -> list[str]:
     """Returns the names of all spaces, built in and registered."""
-    return sorted({*_BUILT_IN, *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
+    return sorted({*_BUILT_IN, *plugin_names(ENTRY_POINT_GROUP)})
 
 
 def get_space(name: str, num_classes: int | None = None) -> Space:
@@ -36,8 +36,8 @@ def get_space(name: str, num_classes: int | None = None) -> Space:
         raise InputError(f"a classifier needs at least 2 classes, but got {num_classes}")
     if name in _BUILT_IN:
         return _BUILT_IN[name](num_classes)
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        if point.name == name:
-            space: Space = point.load()(num_classes)
-            return space
-    raise unknown_name("space", name, space_names())
+    make = load_plugin(ENTRY_POINT_GROUP, "space", name)
+    if make is None:
+        raise unknown_name("space", name, space_names())
+    space: Space = make(num_classes)
+    return space

@@ -33,7 +33,7 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
     def entry_points(*, group: str) -> list[Any]:
         return [entry for entry in found if entry.group == group]
 
-    monkeypatch.setattr("hwnas.data.entry_points", entry_points)
+    monkeypatch.setattr("hwnas.plugins.entry_points", entry_points)
     return lambda name, value: found.append(EntryPoint(name, value, "hwnas.datasets"))
 
 

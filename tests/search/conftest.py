@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hwnas.profilers import Device, Fingerprint, GroupResult, Measurement, Meter, Protocol, Store, profile
-from hwnas.progress import Silent
+from hwnas.progress import Progress, Silent
 from hwnas.search.loop import Search, SearchResult
 from hwnas.search.nsga2 import Nsga2Settings
 from hwnas.search.run_folder import Journal, run_folder
@@ -115,7 +115,9 @@ class World:
         with run_folder(self.folder / name, settings.to_json()) as journal:
             return self.run_with(journal, settings)
 
-    def run_with(self, journal: Journal, settings: SearchSettings) -> SearchResult:
+    def run_with(
+        self, journal: Journal, settings: SearchSettings, progress: Progress | None = None
+    ) -> SearchResult:
         with Store(self.folder / "store.sqlite") as store:
             return Search(
                 space=self.space,
@@ -124,7 +126,7 @@ class World:
                 measure=lambda device, candidates: profile(device, candidates, store),
                 settings=settings,
                 journal=journal,
-                progress=Silent(),
+                progress=progress or Silent(),
             ).run()
 
 

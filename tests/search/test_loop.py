@@ -86,23 +86,9 @@ def test_a_target_that_excludes_nothing_is_said_with_one_that_would_bind(world: 
         def step(self, what: str, done: int, total: int) -> None:
             pass
 
-    import hwnas.search.loop as loop
-    from hwnas.profilers import Store, profile
-
     settings = world.settings(target_latency_ms=25.0)
-    with (
-        run_folder(world.folder / "idle", settings.to_json()) as journal,
-        Store(world.folder / "store.sqlite") as store,
-    ):
-        loop.Search(
-            space=world.space,
-            devices=world.devices,
-            evaluate=world.evaluate,
-            measure=lambda device, candidates: profile(device, candidates, store),
-            settings=settings,
-            journal=journal,
-            progress=Listener(),
-        ).run()
+    with run_folder(world.folder / "idle", settings.to_json()) as journal:
+        world.run_with(journal, settings, Listener())
     assert any("excludes nothing" in text and "--target-latency" in text for text in said)
 
 

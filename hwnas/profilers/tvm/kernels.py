@@ -1,6 +1,6 @@
 """The kernels of a space: every layer as calls of a few fused kernels that all subnets share."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,11 +120,6 @@ def applied(module: Any, schedule: Schedule, key: str) -> Any:
             "make the pack again"
         ) from error
     return sketch
-
-
-def kernels_in(plan: Plan, layers: Iterable[LayerKey]) -> list[str]:
-    """Returns the kernels that layers call, each once, sorted."""
-    return sorted({step.kernel for layer in layers for step in plan[layer]})
 
 
 def expected_uses(

@@ -55,11 +55,6 @@ def read_records(work: Path) -> dict[str, KernelRecord]:
     return known
 
 
-def read_workloads(work: Path) -> dict[str, Any]:
-    """Returns the workload rows of a database by structural hash."""
-    return {row[0]: row for row in _rows(work / WORKLOADS)}
-
-
 def _rows(path: Path) -> Iterator[Any]:
     if path.exists():
         with open(path, encoding="utf-8") as lines:
