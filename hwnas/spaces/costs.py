@@ -10,7 +10,7 @@ from hwnas.spaces.layer import Layer, Op
 
 Ints = NDArray[np.int64]
 
-# An mbconv has at most four phases (expand, depthwise, project, add) of at most three live tensors.
+# A block has at most four phases (expand, depthwise, project, add) of at most three live tensors.
 _PHASES, _TENSORS = 4, 3
 
 
@@ -101,10 +101,15 @@ def live_elements(layer: Layer) -> list[list[int]]:
     """
     out = layer.out_channels * layer.out_size_px**2
     inside = layer.in_channels * layer.in_size_px**2
-    if layer.kind != "mbconv":
+    if layer.kind == "residual_conv":
+        return [[inside, out], [inside, out, out]]
+    if layer.kind not in ("mbconv", "bottleneck"):
         return [[inside, out]]
     before = layer.mid_channels * layer.in_size_px**2
     after = layer.mid_channels * layer.out_size_px**2
+    if layer.kind == "bottleneck":
+        add = [out, out] if layer.residual else [out, out, inside]
+        return [[inside, before], [before, after, inside], [after, out, inside], add]
     kept = [inside] if layer.residual else []
     phases = [[inside, before]] if layer.expands else []
     phases += [[before, after, *(kept if layer.expands else [])], [after, out, *kept]]

@@ -5,10 +5,11 @@ the names inside ONNX files all come from it. `Layer.ops` opens a block into its
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
-LayerKind = Literal["conv", "mbconv", "pool", "linear"]
-OpKind = Literal["conv", "depthwise", "pool", "scale", "add", "linear"]
+LayerKind = Literal["conv", "residual_conv", "mbconv", "bottleneck", "max_pool", "pool", "linear"]
+OpKind = Literal["conv", "depthwise", "max_pool", "average_pool", "pool", "scale", "add", "linear"]
 Activation = Literal["none", "relu", "relu6", "h_swish", "h_sigmoid"]
 
 FLOAT_BITS = 32
@@ -28,8 +29,15 @@ class Op:
     """One operation inside a layer, batch normalisation folded into it.
 
     `conv` and `linear` carry weights and, where `bias` is set, a bias; `depthwise` is a
-    convolution with one filter a channel; `pool` averages the whole map; `scale` multiplies a map
-    by one factor a channel (squeeze-and-excitation); `add` is the residual sum.
+    convolution with one filter a channel; `max_pool` takes the largest of a window padded by
+    kernel // 2; `average_pool` averages windows that do not overlap, a last one that is cut short
+    over what it holds; `pool` averages the whole map; `scale` multiplies a map by one factor a
+    channel (squeeze-and-excitation); `add` is the residual sum.
+
+    Attributes:
+        inputs: names of the operations of the layer that this one reads, "" for the layer's own
+            input; `scale` reads the map and then the factors, `add` the trunk and then the
+            shortcut, all others one.
     """
 
     name: str
@@ -42,6 +50,7 @@ class Op:
     activation: Activation = "none"
     norm: bool = True
     bias: bool = True
+    inputs: tuple[str, ...] = ("",)
 
     @property
     def out_size_px(self) -> int:
@@ -67,13 +76,16 @@ class Op:
 class Layer:
     """One executed layer or block of a network.
 
-    Kinds: `conv` (a dense convolution), `mbconv` (inverted bottleneck: 1x1 expand, depthwise,
-    squeeze-and-excitation, 1x1 project; without the expand where mid equals in), `pool` (global
-    average) and `linear`. Two layers are equal when they run alike: the name does not count.
+    Kinds: `conv` (a dense convolution), `residual_conv` (one whose input is added to its activated
+    output), `mbconv` (inverted bottleneck: 1x1 expand, depthwise, squeeze-and-excitation, 1x1
+    project; without the expand where mid equals in), `bottleneck` (ResNet's: 1x1, dense with the
+    stride, 1x1, sum, activation; where the shape changes the shortcut is an average pool and a 1x1
+    convolution, ResNet-D), `max_pool` (padded by kernel // 2), `pool` (global average) and
+    `linear`. Two layers are equal when they run alike: the name does not count.
 
     Attributes:
         in_size_px: side of the square input map.
-        mid_channels: channels of an mbconv's depthwise convolution; 0 for other kinds.
+        mid_channels: inner channels of an mbconv or bottleneck; 0 for other kinds.
         se: squeeze-and-excitation after the depthwise activation.
         norm: batch normalisation follows (folded when the network runs); a `conv` without it has
             no bias either, a `linear` always has one.
@@ -101,8 +113,9 @@ class Layer:
 
     @property
     def residual(self) -> bool:
-        """Whether the input is added to the output."""
-        return self.kind == "mbconv" and self.stride == 1 and self.in_channels == self.out_channels
+        """Whether the input itself is added to the output."""
+        adds = self.kind in ("mbconv", "bottleneck", "residual_conv")
+        return adds and self.stride == 1 and self.in_channels == self.out_channels
 
     @property
     def expands(self) -> bool:
@@ -117,18 +130,24 @@ class Layer:
     @property
     def quantizable(self) -> bool:
         """Whether the layer has weights, and so bits of its own."""
-        return self.kind != "pool"
+        return self.kind not in ("max_pool", "pool")
 
     @property
     def quantized(self) -> bool:
         """Whether weights or activations are below floating point."""
         return min(self.weight_bits, self.activation_bits) < FLOAT_BITS
 
-    @property
+    @cached_property
     def ops(self) -> tuple[Op, ...]:
         """The operations in the order they run; names are unique within the layer."""
         if self.kind == "mbconv":
             return tuple(self._mbconv_ops())
+        if self.kind == "bottleneck":
+            return tuple(self._bottleneck_ops())
+        if self.kind == "residual_conv":
+            channels, size = self.out_channels, self.out_size_px
+            conv = Op("conv", "conv", self.in_channels, channels, size, self.kernel, 1, self.activation)
+            return conv, Op("add", "add", channels, channels, size, inputs=("conv", ""))
         return (
             Op(
                 name=self.kind,
@@ -145,20 +164,49 @@ class Layer:
         )
 
     def _mbconv_ops(self) -> list[Op]:
-        mid, size, out_size = self.mid_channels, self.in_size_px, self.out_size_px
-        hidden = self.se_channels
+        mid, out, size, out_size = self.mid_channels, self.out_channels, self.in_size_px, self.out_size_px
+        hidden, act = self.se_channels, self.activation
         ops = []
         if self.expands:
-            ops.append(Op("expand", "conv", self.in_channels, mid, size, activation=self.activation))
-        ops.append(Op("depthwise", "depthwise", mid, mid, size, self.kernel, self.stride, self.activation))
+            ops.append(Op("expand", "conv", self.in_channels, mid, size, activation=act))
+        reads = ("expand",) if self.expands else ("",)
+        ops.append(Op("depthwise", "depthwise", mid, mid, size, self.kernel, self.stride, act, inputs=reads))
         if self.se:
             ops += [
-                Op("se_pool", "pool", mid, mid, out_size),
-                Op("se_reduce", "conv", mid, hidden, 1, activation="relu", norm=False),
-                Op("se_expand", "conv", hidden, mid, 1, activation="h_sigmoid", norm=False),
-                Op("se_scale", "scale", mid, mid, out_size),
+                Op("se_pool", "pool", mid, mid, out_size, inputs=("depthwise",)),
+                Op("se_reduce", "conv", mid, hidden, 1, activation="relu", norm=False, inputs=("se_pool",)),
+                Op(
+                    "se_expand",
+                    "conv",
+                    hidden,
+                    mid,
+                    1,
+                    activation="h_sigmoid",
+                    norm=False,
+                    inputs=("se_reduce",),
+                ),
+                Op("se_scale", "scale", mid, mid, out_size, inputs=("depthwise", "se_expand")),
             ]
-        ops.append(Op("project", "conv", mid, self.out_channels, out_size))
+        ops.append(Op("project", "conv", mid, out, out_size, inputs=(ops[-1].name,)))
         if self.residual:
-            ops.append(Op("add", "add", self.out_channels, self.out_channels, out_size))
+            ops.append(Op("add", "add", out, out, out_size, inputs=("project", "")))
+        return ops
+
+    def _bottleneck_ops(self) -> list[Op]:
+        inside, mid, out, act = self.in_channels, self.mid_channels, self.out_channels, self.activation
+        size, out_size = self.in_size_px, self.out_size_px
+        ops = [
+            Op("conv1", "conv", inside, mid, size, activation=act),
+            Op("conv2", "conv", mid, mid, size, self.kernel, self.stride, act, inputs=("conv1",)),
+            Op("conv3", "conv", mid, out, out_size, inputs=("conv2",)),
+        ]
+        shortcut = ""
+        if not self.residual:
+            if self.stride > 1:
+                pool = Op("shortcut_pool", "average_pool", inside, inside, size, self.stride, self.stride)
+                ops.append(pool)
+                shortcut = pool.name
+            ops.append(Op("shortcut", "conv", inside, out, out_size, inputs=(shortcut,)))
+            shortcut = "shortcut"
+        ops.append(Op("add", "add", out, out, out_size, activation=act, inputs=("conv3", shortcut)))
         return ops

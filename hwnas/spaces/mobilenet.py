@@ -61,6 +61,7 @@ class MobileNetSpace(Space):
         self.recipe = recipe
         self.name = recipe.name
         self.num_classes = num_classes
+        self.norm_eps = recipe.norm_eps
         self._blocks = max(recipe.depths)
         positions = len(recipe.stages) * self._blocks
         self.genes = (

@@ -50,6 +50,9 @@ class Space(ABC):
         slots: the names of the places in the chain, such as `stages.0.1`.
         vocabulary: every distinct layer, without names, in floating point.
         num_classes: outputs of the classifier.
+        norm_eps: what batch normalisation adds to variances.
+        definition: JSON that `space_of_definition` makes the space from again, for a space that
+            no name stands for; None where the name is enough.
     """
 
     name: str
@@ -57,6 +60,8 @@ class Space(ABC):
     slots: tuple[str, ...]
     vocabulary: tuple[Layer, ...]
     num_classes: int
+    norm_eps: float = 1e-5
+    definition: Mapping[str, Any] | None = None
 
     @abstractmethod
     def canonical(self, genomes: Ints) -> Ints:
@@ -74,6 +79,21 @@ class Space(ABC):
     @abstractmethod
     def num_architectures(self) -> int:
         """The number of distinct architectures, counted exactly."""
+
+    @property
+    def image_sizes(self) -> tuple[int, ...]:
+        """The choices of the input side, px, ascending."""
+        (gene,) = (gene for gene in self.genes if gene.group == "r")
+        return gene.choices
+
+    @cached_property
+    def slot_choices(self) -> Mapping[str, tuple[Layer, ...]]:
+        """The layers that may stand in each slot, without names."""
+        found: dict[str, dict[Layer, None]] = {slot: {} for slot in self.slots}
+        ids = self.layer_ids(self.genomes(self.covering()))
+        for slot, column in zip(self.slots, ids.T, strict=True):
+            found[slot] = {self.vocabulary[row]: None for row in np.unique(column) if row >= 0}
+        return {slot: tuple(layers) for slot, layers in found.items()}
 
     @cached_property
     def cost_table(self) -> CostTable:

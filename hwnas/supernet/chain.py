@@ -34,18 +34,29 @@ def run_ops(ops: Sequence[Op], x: Tensor, weighted: OnTensor, finish: OnTensor =
             with its normalisation, without its activation.
         finish: makes of each operation's output, which no one else holds, what the next one reads.
     """
-    entry = gated = x
-    for op in ops:
-        if op.kind == "pool":
-            gated, made = x, x.mean((2, 3), keepdim=True)
-        elif op.kind == "scale":
-            made = gated * x
-        elif op.kind == "add":
-            made = x + entry
-        else:
-            made = weighted(op, x.flatten(1) if op.kind == "linear" else x)
-        x = finish(op, made)
-    return x
+    held = {"": x}
+    for place, op in enumerate(ops):
+        read = [held[name] for name in op.inputs]
+        made = finish(op, weighted(op, read[0]) if op.weights else _weightless(op, read))
+        # Tensors nobody reads any more are let go: their memory is still in the cache.
+        for name in op.inputs:
+            if not any(name in later.inputs for later in ops[place + 1 :]):
+                del held[name]
+        held[op.name] = made
+    return made
+
+
+def _weightless(op: Op, read: Sequence[Tensor]) -> Tensor:
+    if op.kind == "scale":
+        return read[0] * read[1]
+    if op.kind == "add":
+        return read[0] + read[1]
+    if op.kind == "pool":
+        return read[0].mean((2, 3), keepdim=True)
+    if op.kind == "max_pool":
+        return functional.max_pool2d(read[0], op.kernel, op.stride, op.kernel // 2)
+    assert op.kind == "average_pool"
+    return functional.avg_pool2d(read[0], op.kernel, op.stride, ceil_mode=True)
 
 
 def activate(x: Tensor, activation: Activation) -> Tensor:

@@ -8,7 +8,7 @@ Shapes: N images, C channels, H and W px, K kernel.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -83,7 +83,12 @@ class ElasticDepthwise(nn.Module):
 
 
 class ElasticNorm(nn.Module):
-    """Batch normalisation of the first channels; training updates that part of the statistics."""
+    """Batch normalisation of the first channels; training updates that part of the statistics.
+
+    Attributes:
+        batch_norm: a function like torch's `batch_norm`, which it is at first; training in several
+            processes puts one in its place that takes the statistics of the whole batch.
+    """
 
     running_mean: Tensor
     running_var: Tensor
@@ -91,6 +96,7 @@ class ElasticNorm(nn.Module):
     def __init__(self, channels: int, eps: float, momentum: float = 0.1) -> None:
         super().__init__()
         self.eps, self.momentum = eps, momentum
+        self.batch_norm: Callable[..., Tensor] = functional.batch_norm
         self.weight = nn.Parameter(torch.empty(channels))
         self.bias = nn.Parameter(torch.empty(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
@@ -99,9 +105,7 @@ class ElasticNorm(nn.Module):
     def forward(self, x_NCHW: Tensor, op: Op) -> Tensor:
         """Returns the normalised map, by batch statistics in training and running ones otherwise."""
         part = self.active(op)
-        return functional.batch_norm(
-            x_NCHW, **part, training=self.training, momentum=self.momentum, eps=self.eps
-        )
+        return self.batch_norm(x_NCHW, **part, training=self.training, momentum=self.momentum, eps=self.eps)
 
     def active(self, op: Op) -> dict[str, Tensor]:
         """Returns the tensors in use, by name: views."""
@@ -121,9 +125,9 @@ class ElasticLinear(nn.Module):
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
         self.bias = nn.Parameter(torch.empty(out_features))
 
-    def forward(self, x_NC: Tensor, op: Op) -> Tensor:
+    def forward(self, x_NC11: Tensor, op: Op) -> Tensor:
         """Returns [N, out_features]."""
-        return functional.linear(x_NC, **self.active(op))
+        return functional.linear(x_NC11.flatten(1), **self.active(op))
 
     def active(self, op: Op) -> dict[str, Tensor]:
         """Returns the tensors in use, by name: views."""

@@ -5,7 +5,7 @@ import hashlib
 import torch
 from torch import Tensor, nn
 
-from hwnas.spaces import Architecture, Layer, MobileNetSpace, Op, Space
+from hwnas.spaces import Architecture, Op, Space
 from hwnas.supernet.chain import nest, norm_name, own_layers
 from hwnas.supernet.elastic import (
     ElasticConv2d,
@@ -32,7 +32,7 @@ class Supernet(nn.Module):
 
     def __init__(
         self,
-        space: MobileNetSpace,
+        space: Space,
         generator: torch.Generator | None = None,
         info: SupernetInfo | None = None,
     ) -> None:
@@ -40,9 +40,8 @@ class Supernet(nn.Module):
         super().__init__()
         self.space = space
         self.info = info
-        self.norm_eps = space.recipe.norm_eps
-        for slot, choices in _choices(space).items():
-            nest(self, slot, ElasticLayer(choices, self.norm_eps))
+        for slot, choices in space.slot_choices.items():
+            nest(self, slot, ElasticLayer(choices, space.norm_eps))
         initialise(self, generator or torch.Generator().manual_seed(0))
 
     def forward(self, x_NCHW: Tensor, architecture: Architecture) -> Tensor:
@@ -65,7 +64,7 @@ class Supernet(nn.Module):
             InputError: an architecture of another space.
         """
         layers = own_layers(self.space, architecture)
-        subnet = Subnet(layers, self.norm_eps, device="meta")
+        subnet = Subnet(layers, self.space.norm_eps, device="meta")
         with torch.no_grad():
             for layer in layers:
                 for op in layer.ops:
@@ -92,13 +91,3 @@ class Supernet(nn.Module):
             setattr(target, name, copy if name.startswith("running_") else nn.Parameter(copy))
         if isinstance(source, ElasticNorm):
             target.num_batches_tracked = torch.zeros((), dtype=torch.long)
-
-
-def _choices(space: Space) -> dict[str, list[Layer]]:
-    """Returns for each slot the layers that may stand there, over architectures that hold them all."""
-    found: dict[str, list[Layer]] = {slot: [] for slot in space.slots}
-    for architecture in space.covering():
-        for layer in space.layers(architecture):
-            if layer not in found[layer.name]:
-                found[layer.name].append(layer)
-    return found

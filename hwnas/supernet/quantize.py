@@ -81,7 +81,7 @@ class FoldedNetwork(nn.Module):
             bias = self._buffers.get(_key(f"{layer}.{op.name}.bias"))
             assert weight is not None
             if op.kind == "linear":
-                return functional.linear(x, weight, bias)
+                return functional.linear(x.flatten(1), weight, bias)
             groups = op.in_channels if op.kind == "depthwise" else 1
             return functional.conv2d(x, weight, bias, op.stride, op.kernel // 2, groups=groups)
 

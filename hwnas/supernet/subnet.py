@@ -54,7 +54,7 @@ class StaticLayer(nn.Module):
         module = self._modules[op.name]
         norm = self._modules[norm_name(op)] if op.norm else None
         assert module is not None
-        x = module(x)
+        x = module(x.flatten(1) if op.kind == "linear" else x)
         return x if norm is None else norm(x)
 
 

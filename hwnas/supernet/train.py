@@ -8,7 +8,7 @@ from typing import Any
 
 from hwnas.data import Dataset
 from hwnas.errors import InputError
-from hwnas.spaces import Candidates, MobileNetSpace
+from hwnas.spaces import Candidates, Space
 from hwnas.supernet.checkpoint import load_checkpoint, save_checkpoint
 from hwnas.supernet.evaluate import evaluate
 from hwnas.supernet.info import SupernetInfo
@@ -40,7 +40,7 @@ class TrainProgress:
 
 
 def train(
-    space: MobileNetSpace,
+    space: Space,
     dataset: Dataset,
     recipe: TrainRecipe,
     output: Path,
@@ -95,7 +95,7 @@ def train(
     supernet.info = SupernetInfo(
         space=space.name,
         num_classes=space.num_classes,
-        image_sizes=space.recipe.image_sizes,
+        image_sizes=space.image_sizes,
         recipe=recipe.to_json(),
         data=dataset.name,
         data_fingerprint=dataset.fingerprint,
@@ -106,7 +106,7 @@ def train(
     return output
 
 
-def _identity(space: MobileNetSpace, dataset: Dataset, recipe: TrainRecipe) -> dict[str, Any]:
+def _identity(space: Space, dataset: Dataset, recipe: TrainRecipe) -> dict[str, Any]:
     return {"space": space.name, "data_fingerprint": dataset.fingerprint, "recipe": recipe.to_json()}
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 from hwnas.data import Dataset, Split
 from hwnas.data.batches import augment, batches, resize
 from hwnas.errors import InputError
-from hwnas.spaces import MobileNetSpace
+from hwnas.spaces import Space
 from hwnas.supernet.chain import channels_last
 from hwnas.supernet.checkpoint import Checkpoint
 from hwnas.supernet.model import Supernet
@@ -29,7 +29,7 @@ class Trainer:
     own, as there.
     """
 
-    def __init__(self, space: MobileNetSpace, dataset: Dataset, recipe: TrainRecipe) -> None:
+    def __init__(self, space: Space, dataset: Dataset, recipe: TrainRecipe) -> None:
         """Makes fresh weights.
 
         Raises:
@@ -119,7 +119,7 @@ class Trainer:
     def _next_batch(self) -> tuple[Tensor, Tensor]:
         epoch, start = divmod(self.step, self.steps_per_epoch)
         if start == 0 or self._batches is None:
-            size_px, order = max(self.space.recipe.image_sizes), self._rng(_ORDER, epoch)
+            size_px, order = max(self.space.image_sizes), self._rng(_ORDER, epoch)
             self._batches = batches(self.split, self.batch_size, size_px, order, start=start, drop_last=True)
         x_NCHW, y_N = next(self._batches)
         if self.recipe.augmentation is not None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hwnas import files
 from hwnas.errors import InputError
-from hwnas.spaces import MobileNetSpace, Space, get_space
+from hwnas.spaces import Space, get_space
 from hwnas.supernet.info import SupernetInfo
 from hwnas.supernet.model import Supernet
 
@@ -68,8 +68,6 @@ def load_supernet(path: Path, space: Space | None = None) -> Supernet:
             f"'{space.name}' with {space.num_classes} is in use; name a supernet of that space"
         )
     served = space or get_space(info.space, info.num_classes)
-    if not isinstance(served, MobileNetSpace):
-        raise InputError(f"supernet {path} is of space '{info.space}', for which there is no elastic network")
     supernet = Supernet(served, info=info)
     try:
         with safe_open(path, framework="pt") as opened:
