@@ -19,9 +19,9 @@ def devices(
 ) -> None:
     """Every known device; usable here, or why not and what would make it so."""
     from hwnas.profilers import device_names
-    from hwnas.spaces import get_space
+    from hwnas.spaces import open_space
 
-    chosen = get_space(space)
+    chosen = open_space(space)
     described = [_described(one, chosen) for one in ([name] if name else device_names())]
     if as_json:
         print_json(described[0] if name else described)

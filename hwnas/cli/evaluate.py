@@ -1,7 +1,7 @@
 """`hwnas evaluate`: accuracy of subnets of a supernet."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -9,6 +9,8 @@ from hwnas.cli.options import Data, Json, Seed, architecture_rows, dataset_for, 
 from hwnas.cli.output import print_json, print_table, say, showing_progress
 
 EXAMPLE = "hwnas evaluate supernet.safetensors --data digits --sample 10 -o results.csv"
+
+_SHOWN = 20  # rows of the table where a file holds all
 
 
 def evaluate(
@@ -34,6 +36,29 @@ def evaluate(
         Path | None,
         typer.Option("-o", "--output", help="CSV of results; it is added to when given again."),
     ] = None,
+    images: Annotated[
+        int | None, typer.Option("--images", min=1, help="Evaluate on so many images; without it on all.")
+    ] = None,
+    calibrate_images: Annotated[
+        int, typer.Option("--calibrate-images", min=1, help="Images that recalibrate each subnet.")
+    ] = 500,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images at a time.")] = 50,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            help="Processes, or actors on Ray; without it a thread a core, a process a GPU, or all of Ray.",
+        ),
+    ] = None,
+    torch_device: Annotated[
+        str,
+        typer.Option("--torch-device", help="cpu, cuda (all GPUs), cuda:1, or auto: cuda if there."),
+    ] = "auto",
+    ray: Annotated[
+        str | None,
+        typer.Option("--ray", help="Spread over a Ray cluster: HOST:PORT, ray://HOST:PORT, auto or local."),
+    ] = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -41,8 +66,9 @@ def evaluate(
     import numpy as np
 
     from hwnas.errors import InputError
+    from hwnas.export.results import evaluate_into
     from hwnas.spaces import Candidates
-    from hwnas.supernet import Evaluator
+    from hwnas.supernet import Evaluator, RayCluster, local_workers
 
     if split not in ("validate", "test"):
         raise InputError(f"--split must be validate or test, but got '{split}'")
@@ -55,48 +81,28 @@ def evaluate(
     if not rows:
         raise InputError("no architecture given: add --architecture JSON, --architectures FILE or --sample N")
     candidates = Candidates.of_json(space, rows)
-    evaluator = Evaluator(opened, dataset_for(data, opened))
+    evaluator = Evaluator(
+        opened,
+        dataset_for(data, opened),
+        calibrate_images=calibrate_images,
+        images=images,
+        batch_size=batch_size,
+        torch_device="cpu" if ray else torch_device,
+    )
+    where = RayCluster(ray, workers, torch_device) if ray else local_workers(evaluator, workers)
     with showing_progress() as progress:
-        results = _evaluated(evaluator, candidates, split, output, progress)
+        results = evaluate_into(output, evaluator, candidates, split, where, progress)
     if as_json:
         print_json(results)
     else:
         columns = ["id", "accuracy top-1 %", "± s.e.", "MMACs", "split"]
-        macs = candidates.costs().macs / 1e6
-        print_table(
-            columns,
-            [
-                [one["id"], f"{one['accuracy_top1']:.2f}", f"{one['standard_error']:.2f}", f"{m:.2f}", split]
-                for one, m in zip(results, macs, strict=True)
-            ],
-        )
+        table = [
+            [one["id"], f"{one['accuracy_top1']:.2f}", f"{one['standard_error']:.2f}", f"{m:.2f}", split]
+            for one, m in zip(results, candidates.costs().macs / 1e6, strict=True)
+        ]
+        if output and len(table) > 2 * _SHOWN:
+            table = sorted(table, key=lambda row: -float(row[1]))[:_SHOWN]
+            say(f"the {_SHOWN} most accurate of {len(results)}:")
+        print_table(columns, table)
     if output:
         say(f"wrote {output}")
-
-
-def _evaluated(
-    evaluator: Any, candidates: Any, split: str, output: Path | None, progress: Any
-) -> list[dict[str, Any]]:
-    """Returns one result a candidate; those that the output file holds already are taken from it."""
-    from hwnas.export.results import Results
-
-    file = Results(output, split) if output else None
-    known = dict(file.known) if file else {}
-    results = []
-    for row, (key, value) in enumerate(zip(candidates.ids, candidates.unpack(), strict=True)):
-        progress.step("evaluate", row, len(candidates))
-        if key not in known:
-            one = evaluator.evaluate(candidates[[row]], split)[0]
-            known[key] = {
-                "id": key,
-                "architecture": value.to_json(),
-                "accuracy_top1": one.accuracy_top1,
-                "standard_error": one.standard_error,
-                "n": one.n,
-                "split": split,
-            }
-            if file:
-                file.add(known[key])
-        results.append(known[key])
-    progress.step("evaluate", len(candidates), len(candidates))
-    return results

@@ -8,7 +8,20 @@ from typing import Annotated, NoReturn
 import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError
 
-from hwnas.cli import devices, evaluate, export, predict, profile, report, search, spaces, train, verify
+from hwnas.cli import (
+    devices,
+    evaluate,
+    export,
+    export_weights,
+    import_weights,
+    predict,
+    profile,
+    report,
+    search,
+    spaces,
+    train,
+    verify,
+)
 from hwnas.errors import HwnasError
 from hwnas.version import __version__
 
@@ -19,9 +32,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Start with: hwnas search --target-latency 25ms",
 )
-for command in (spaces, devices, train, evaluate, profile, predict, search, export, verify, report):
+for command in (
+    spaces,
+    devices,
+    train,
+    import_weights,
+    export_weights,
+    evaluate,
+    profile,
+    predict,
+    search,
+    export,
+    verify,
+    report,
+):
     name = command.__name__.rsplit(".", 1)[1]
-    app.command(name, epilog=f"Example: {command.EXAMPLE}")(getattr(command, name))
+    app.command(name.replace("_", "-"), epilog=f"Example: {command.EXAMPLE}")(getattr(command, name))
 
 
 def _print_version(wanted: bool) -> None:
@@ -42,6 +68,9 @@ def options(
     """The best network for the device in your hand: measure, search, export files that keep their promise."""
 
 
+_INTERRUPTED = 130
+
+
 def main() -> NoReturn:
     """Runs the command line; errors become one line and an exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
@@ -54,11 +83,17 @@ def main() -> NoReturn:
     except ClickException as error:
         _fail(error.format_message(), 2)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted; repeat the same command to resume", 130)
+        _fail_interrupted()
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(0) from None
+    if code == _INTERRUPTED:  # what typer makes of KeyboardInterrupt
+        _fail_interrupted()
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _fail_interrupted() -> NoReturn:
+    _fail("interrupted; repeat the same command to resume", _INTERRUPTED)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -24,7 +24,9 @@ SupernetFile = Annotated[
     Path | None,
     typer.Option("--supernet", help="A trained supernet (.safetensors); without it the demo supernet."),
 ]
-SpaceName = Annotated[str, typer.Option("--space", help="A space, as `hwnas spaces` lists them.")]
+SpaceName = Annotated[
+    str, typer.Option("--space", help="A space, as `hwnas spaces` lists them, or your own FILE.yaml.")
+]
 DeviceName = Annotated[str, typer.Option("--device", help="A device, as `hwnas devices` lists them.")]
 StoreFile = Annotated[
     Path | None,

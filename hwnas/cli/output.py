@@ -50,7 +50,13 @@ def showing_progress() -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[pace]}"),
+        TimeElapsedColumn(),
+    ]
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         yield _BarProgress(bars)
 
@@ -61,6 +67,7 @@ class PlainProgress:
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._shown: dict[str, float] = {}
+        self._pace = _Pace()
 
     def say(self, text: str) -> None:
         """Writes the line."""
@@ -70,6 +77,7 @@ class PlainProgress:
     def step(self, what: str, done: int, total: int) -> None:
         """Writes how far the step is, unless it was just written."""
         now = time.monotonic()
+        pace = self._pace.text(what, done, total)
         ended = done >= total
         if not ended and now - self._shown.get(what, -_PLAIN_INTERVAL_S) < _PLAIN_INTERVAL_S:
             return
@@ -78,13 +86,14 @@ class PlainProgress:
         self._shown[what] = now
         if ended:
             del self._shown[what]
-        self.say(f"{what}: {done}/{total}")
+        self.say(f"{what}: {done}/{total}{pace and f' ({pace})'}")
 
 
 class _BarProgress:
     def __init__(self, bars: Any) -> None:
         self._bars = bars
         self._tasks: dict[str, Any] = {}
+        self._pace = _Pace()
 
     def say(self, text: str) -> None:
         from rich.text import Text
@@ -93,10 +102,31 @@ class _BarProgress:
 
     def step(self, what: str, done: int, total: int) -> None:
         if what not in self._tasks:
-            self._tasks[what] = self._bars.add_task(_printable(what), total=total)
-        self._bars.update(self._tasks[what], completed=done, total=total)
+            self._tasks[what] = self._bars.add_task(_printable(what), total=total, pace="")
+        pace = self._pace.text(what, done, total)
+        self._bars.update(self._tasks[what], completed=done, total=total, pace=pace)
         if done >= total:
             self._bars.remove_task(self._tasks.pop(what))
+
+
+class _Pace:
+    """How fast steps go on, from where each was first heard of."""
+
+    def __init__(self) -> None:
+        self._started: dict[str, tuple[float, int]] = {}
+
+    def text(self, what: str, done: int, total: int) -> str:
+        """Returns such as `2.5/s, 40 s left`; nothing while a step has not moved, or has ended."""
+        since, first = self._started.setdefault(what, (time.monotonic(), done))
+        elapsed_s = time.monotonic() - since
+        if done >= total:
+            del self._started[what]
+        if not first < done < total or elapsed_s <= 0:
+            return ""
+        rate = (done - first) / elapsed_s
+        left = round((total - done) / rate)
+        clock = f"{left} s" if left < 120 else f"{left // 60} min" if left < 7200 else f"{left / 3600:.1f} h"
+        return f"{rate:.2g}/s, {clock} left" if rate >= 1 else f"{1 / rate:.2g} s each, {clock} left"
 
 
 def _printable(text: str) -> str:

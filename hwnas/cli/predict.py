@@ -33,21 +33,21 @@ def predict(
     from hwnas.errors import InputError
     from hwnas.predictors import load_predictor
     from hwnas.predictors.places import predictor_path
-    from hwnas.spaces import Candidates, get_space
+    from hwnas.spaces import Candidates, open_space
 
-    chosen = get_space(space)
+    chosen = open_space(space)
     target = usable_device(device, chosen)
     rows = architecture_rows(architecture or [], architectures)
     if not rows:
         raise InputError("no architecture given: add --architectures FILE or --architecture JSON")
     candidates = Candidates.of_json(chosen, rows)
-    path = predictor_path(target, space, store)
+    path = predictor_path(target, chosen, store)
     if not path.exists():
         raise InputError(
             f"no predictor of {space} on {device} yet: make one with "
             f"hwnas profile --device {device} --space {space}"
         )
-    prediction = load_predictor(path).predict(candidates)
+    prediction = load_predictor(path, chosen).predict(candidates)
     results = [
         {
             "id": key,

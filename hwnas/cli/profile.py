@@ -48,10 +48,10 @@ def profile(
     from hwnas.cli.options import parsed_bits
     from hwnas.predictors import fit_and_score
     from hwnas.predictors.places import predictor_path
-    from hwnas.spaces import get_space
+    from hwnas.spaces import open_space
     from hwnas.units import parse_time_ms
 
-    chosen = get_space(space)
+    chosen = open_space(space)
     budget_s = parse_time_ms(budget, "--budget") / 1e3 if budget else None
     tune_s = parse_time_ms(tune_budget, "--tune-budget") / 1e3 if tune_budget else None
     wanted = parsed_bits(bits)
@@ -67,7 +67,7 @@ def profile(
         measurements = _measured(target, candidates, store, again, budget_s, progress)
         candidates = candidates[: len(measurements)]
         fitted = fit_and_score(chosen, candidates, [one.latency_ms for one in measurements], seed=seed)
-    path = predictor_path(target, space, store)
+    path = predictor_path(target, chosen, store)
     fitted.predictor.save(path)
     result = _result(device, space, candidates, measurements, fitted.score.to_json(), path)
     if as_json:

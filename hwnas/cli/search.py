@@ -57,6 +57,9 @@ def search(
     evaluations: Annotated[
         int | None, typer.Option("--evaluations", min=24, help="Accuracy evaluations, about so many in all.")
     ] = None,
+    images: Annotated[
+        int | None, typer.Option("--images", min=1, help="Evaluate on so many images; without it on all.")
+    ] = None,
     budget: Annotated[
         str | None, typer.Option("--budget", help="Begin no new round after this time, such as 20min.")
     ] = None,
@@ -79,6 +82,7 @@ def search(
         seed=seed,
         samples=samples,
         evaluations=evaluations,
+        images=images,
         budget_s=parse_time_ms(budget, "--budget") / 1e3 if budget else None,
     )
     opened = opened_supernet(supernet)

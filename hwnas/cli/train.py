@@ -1,12 +1,15 @@
 """`hwnas train`: trains a supernet to a file."""
 
+import os
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hwnas.cli.options import Data, Json, Seed, SpaceName
+from hwnas.cli.options import Data, Json, Seed
 from hwnas.cli.output import print_json, say, showing_progress
+from hwnas.progress import Progress, Silent
 
 EXAMPLE = "hwnas train --space demo --data digits -o supernet.safetensors"
 
@@ -15,18 +18,81 @@ def train(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The file to write, NAME.safetensors.", show_default=False)
     ],
-    space: SpaceName = "demo",
+    space: Annotated[
+        str, typer.Option("--space", help="A space, as `hwnas spaces` lists them, or a YAML file of one.")
+    ] = "demo",
     data: Data = "digits",
     recipe: Annotated[
-        str, typer.Option("--recipe", help="Which subnets a step trains: sandwich.")
+        str,
+        typer.Option("--recipe", help="What to start from: sandwich, progressive, attentive or fair."),
     ] = "sandwich",
     epochs: Annotated[
-        int | None, typer.Option("--epochs", min=1, help="Passes over the train split.")
+        int | None, typer.Option("--epochs", min=1, help="Passes over the train split, over all phases.")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option("--batch-size", min=2, help="Images a step.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", min=2, help="Images a step, over all processes.")
+    ] = None,
+    subnets: Annotated[
+        int | None,
+        typer.Option("--subnets", min=0, help="Networks a step beside the largest and the smallest."),
+    ] = None,
+    optimizer: Annotated[str | None, typer.Option("--optimizer", help="adamw, sgd or muon.")] = None,
     learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", help="The highest, after the warm-up.")
+        float | None, typer.Option("--learning-rate", help="The highest of the first phase.")
     ] = None,
+    matrix_rate: Annotated[
+        float | None,
+        typer.Option("--matrix-rate", help="Of muon: its learning rate over that of the rest."),
+    ] = None,
+    warmup_epochs: Annotated[
+        float | None, typer.Option("--warmup-epochs", help="In which it rises, in the first phase.")
+    ] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option("--weight-decay", help="Of weights; biases and norms have none.")
+    ] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option("--label-smoothing", help="Share of the target spread over all classes.")
+    ] = None,
+    distillation: Annotated[
+        float | None,
+        typer.Option("--distillation", help="Share of the teacher in what subnets learn."),
+    ] = None,
+    dropout: Annotated[
+        float | None, typer.Option("--dropout", help="Share of the classifier's inputs dropped.")
+    ] = None,
+    gradient_clip: Annotated[
+        float | None, typer.Option("--gradient-clip", help="Largest norm of the summed gradient.")
+    ] = None,
+    ema_decay: Annotated[
+        float | None, typer.Option("--ema-decay", help="Keep averaged weights, with this decay a step.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="fp32, bf16, or fp16 (GPUs alone).")
+    ] = None,
+    mirror: Annotated[
+        bool | None, typer.Option("--mirror/--no-mirror", help="Mirror half of the images left to right.")
+    ] = None,
+    crop_area: Annotated[
+        float | None, typer.Option("--crop-area", help="Smallest area of random crops, as a share.")
+    ] = None,
+    rand_augment: Annotated[
+        int | None, typer.Option("--rand-augment", help="RandAugment operations an image; 0 for none.")
+    ] = None,
+    rand_augment_magnitude: Annotated[
+        int | None, typer.Option("--rand-augment-magnitude", help="Of these operations, 1 to 29.")
+    ] = None,
+    torch_device: Annotated[
+        str, typer.Option("--torch-device", help="cpu, cuda, cuda:1; auto takes a GPU where there is one.")
+    ] = "auto",
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=0, help="Processes that decode images; else chosen.")
+    ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option("--tensorboard", help="A folder to write figures for TensorBoard to.")
+    ] = None,
+    checkpoint_every: Annotated[
+        str, typer.Option("--checkpoint-every", help="Time between checkpoints, such as 30s or 10min.")
+    ] = "30s",
     threads: Annotated[
         int | None,
         typer.Option("--threads", min=1, help="Processor threads; the result depends on it slightly."),
@@ -34,42 +100,89 @@ def train(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Trains a supernet; the same command resumes it after any interruption."""
+    """Trains a supernet, under torchrun in several processes; the same command resumes it.
+
+    torchrun --nproc-per-node 8 -m hwnas train ... gives the same result as one process does.
+    """
+    # Threads that spin while they wait take the processor from other processes of the job.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import torch
+
     from hwnas.data import get_dataset
-    from hwnas.errors import unknown_name
-    from hwnas.spaces import get_space
-    from hwnas.supernet import TrainProgress, TrainRecipe, load_supernet
+    from hwnas.errors import HwnasError
+    from hwnas.spaces import open_space
+    from hwnas.supernet import TrainProgress, adjusted, load_supernet, preset
     from hwnas.supernet import train as train_supernet
+    from hwnas.supernet.distributed import joined, process_device
+    from hwnas.units import parse_time_ms
 
-    if recipe != "sandwich":
-        raise unknown_name("recipe", recipe, ["sandwich"])
+    device = process_device(torch_device)
     if threads:
-        import torch
-
         torch.set_num_threads(threads)
-    dataset = get_dataset(data)
-    defaults = TrainRecipe()
-    chosen = TrainRecipe(
-        epochs=epochs or defaults.epochs,
-        batch_size=batch_size or defaults.batch_size,
-        learning_rate=defaults.learning_rate if learning_rate is None else learning_rate,
-        seed=seed,
-    )
-    with showing_progress() as progress:
+    with (
+        joined(device) as group,
+        _progress(group.rank) as progress,
+    ):
 
         def on_step(state: TrainProgress) -> None:
             progress.step("train", state.step, state.steps)
             if state.step % max(1, state.steps // state.epochs) == 0:
                 speed = f"{state.images_per_second:.0f} images/s"
-                progress.say(f"epoch {state.epoch}/{state.epochs}: loss {state.loss:.3f}, {speed}")
+                progress.say(
+                    f"epoch {state.epoch}/{state.epochs} ({state.phase}): loss {state.loss:.3f}, {speed}"
+                )
 
-        chosen_space = get_space(space, dataset.num_classes)
-        path = train_supernet(chosen_space, dataset, chosen, output, on_step)
-    info = load_supernet(path).info
+        try:
+            dataset = get_dataset(data)
+            chosen_space = open_space(space, dataset.num_classes)
+            changes = {
+                "batch_size": batch_size,
+                "optimizer": optimizer,
+                "matrix_rate": matrix_rate,
+                "subnets": subnets,
+                "warmup_epochs": warmup_epochs,
+                "weight_decay": weight_decay,
+                "label_smoothing": label_smoothing,
+                "distillation": distillation,
+                "dropout": dropout,
+                "gradient_clip": gradient_clip,
+                "ema_decay": ema_decay,
+                "precision": precision,
+                "mirror": mirror,
+                "crop_area": crop_area,
+                "rand_augment_ops": rand_augment,
+                "rand_augment_magnitude": rand_augment_magnitude,
+                "seed": seed,
+            }
+            chosen = adjusted(preset(recipe, chosen_space, epochs, learning_rate), changes)
+            train_supernet(
+                chosen_space,
+                dataset,
+                chosen,
+                output,
+                on_step,
+                torch_device=device,
+                workers=workers,
+                tensorboard=tensorboard,
+                group=group,
+                checkpoint_seconds=parse_time_ms(checkpoint_every, "--checkpoint-every") / 1000,
+            )
+        except HwnasError as error:
+            if group.is_first_to("say why the job ends"):
+                raise
+            raise typer.Exit(error.exit_code) from error
+        if group.rank:
+            return
+    info = load_supernet(output).info
     metrics = dict(info.metrics) if info else {}
     if as_json:
-        print_json({"supernet": str(path), "metrics": metrics})
+        print_json({"supernet": str(output), "metrics": metrics})
         return
     for name, value in metrics.items():
         say(f"{name}: {value}")
-    say(f"next: hwnas search --target-latency 25ms --supernet {path} --data {data}")
+    say(f"next: hwnas search --target-latency 25ms --supernet {output} --data {data}")
+
+
+def _progress(rank: int) -> AbstractContextManager[Progress]:
+    """Returns what shows progress: of several processes, one alone."""
+    return showing_progress() if rank == 0 else nullcontext(Silent())

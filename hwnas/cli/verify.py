@@ -57,8 +57,6 @@ def verify(
 
 
 def _device(claimed: "ClaimedModel", name: str | None) -> "Device | None":
-    from hwnas.spaces import get_space
-
     claims = claimed.claims
     if name is None and claims.artefact is not None:
         say(
@@ -69,8 +67,7 @@ def _device(claimed: "ClaimedModel", name: str | None) -> "Device | None":
     chosen = name or claims.device
     if chosen is None:
         return None
-    space = get_space(str(claims.architecture["space"]), claimed.layers[-1].out_channels)
-    return usable_device(chosen, space)
+    return usable_device(chosen, claimed.space)
 
 
 def _batches(claimed: "ClaimedModel", data: str | None) -> "Callable[[str, int], Batches] | None":

@@ -4,7 +4,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +25,20 @@ PerChannel: TypeAlias = tuple[float, float, float]
 class Split(ABC):
     """A part of a data set: labels at hand, images made or decoded when asked for.
 
+    The order mixes the classes: the first n images stand for all of them.
+
     Attributes:
         labels: int64 [N], each in 0..num_classes-1; read-only.
         mean: what is subtracted from each RGB channel scaled to 0..1 before a network sees it.
         std: what each channel is then divided by.
+        from_files: whether images are decoded from files, so that it pays to do so ahead, in
+            processes of their own; those need to pickle the split.
     """
 
     labels: Labels
     mean: PerChannel
     std: PerChannel
+    from_files: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Makes the labels read-only, since all callers get the same ones."""
@@ -111,3 +116,22 @@ def fingerprint(settings: Mapping[str, object], *contents: bytes | memoryview) -
         digest.update(len(content).to_bytes(8, "little"))
         digest.update(content)
     return digest.hexdigest()[:16]
+
+
+def part_of(split: Split, indices: NDArray[np.int64]) -> Split:
+    """Returns the images of a split at `indices`, as a split."""
+    return _PartSplit(
+        labels=split.labels[indices], mean=split.mean, std=split.std, whole=split, indices=indices
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _PartSplit(Split):
+    """Some images of another split."""
+
+    whole: Split
+    indices: NDArray[np.int64]
+
+    def images(self, indices: Indices) -> Images:
+        """Returns the images at `indices` of this part."""
+        return self.whole.images(self.indices[np.asarray(indices, dtype=np.intp)])

@@ -18,12 +18,14 @@ Images are decoded when asked for, so a folder of any size fits in memory.
 """
 
 import hashlib
+import multiprocessing
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -100,6 +102,7 @@ def imagefolder(path: Path, settings: FolderSettings | None = None) -> Dataset:
             members = _images_of_class(folder / class_name, label)
             for split, chosen in _deal(members, shares, folder / class_name).items():
                 files.setdefault(split, []).extend(chosen)
+    files = {split: sorted(chosen, key=_place) for split, chosen in files.items()}
 
     @cache
     def make_split(name: str) -> Split:
@@ -133,6 +136,7 @@ class FolderSplit(Split):
 
     paths: tuple[str, ...] = field(repr=False)
     settings: FolderSettings
+    from_files: ClassVar[bool] = True
 
     def images(self, indices: Indices) -> Images:
         """Returns the decoded images, by several threads.
@@ -143,7 +147,8 @@ class FolderSplit(Split):
         chosen = [self.paths[int(index)] for index in indices]
         side_px = self.settings.canvas_px
         result = np.empty((len(chosen), side_px, side_px, 3), np.uint8)
-        with ThreadPoolExecutor(_DECODERS) as threads:
+        num_threads = 1 if multiprocessing.parent_process() else _DECODERS  # beside others, or alone
+        with ThreadPoolExecutor(num_threads) as threads:
             decoded = threads.map(lambda path: decode(path, self.settings), chosen)
             for row, image in enumerate(decoded):
                 result[row] = image
@@ -263,6 +268,11 @@ def _deal(
         dealt[split] = sorted(waiting[:count], key=lambda file: file.name)
         waiting = waiting[count:]
     return dealt
+
+
+def _place(file: _File) -> bytes:
+    """Returns what a split is in order of: a hash, so that its first images are of all classes."""
+    return hashlib.sha256(f"{file.label}/{file.name}".encode(errors="surrogateescape")).digest()
 
 
 def _require_folder(path: Path) -> None:

@@ -10,7 +10,7 @@ from hwnas.errors import InputError
 from hwnas.files import json_object
 from hwnas.version import __version__
 
-_JSON = ("architecture", "bits", "accuracy_top1", "latency_ms")
+_JSON = ("architecture", "space_definition", "bits", "accuracy_top1", "latency_ms")
 _NEEDED = ("architecture", "bits", "version")
 
 
@@ -20,6 +20,7 @@ class Claims:
 
     Attributes:
         architecture, bits: JSON forms, as in `front.json`.
+        space_definition: of a space that no name stands for.
         calibration: how batch normalisation was recalibrated and ranges were set, for people.
         dataset: the name that finds the data set again.
         accuracy_top1: a figure in percent: value, split, n.
@@ -32,6 +33,7 @@ class Claims:
 
     architecture: Mapping[str, Any]
     bits: Mapping[str, Any]
+    space_definition: Mapping[str, Any] | None = None
     calibration: str | None = None
     dataset: str | None = None
     accuracy_top1: Mapping[str, Any] | None = None

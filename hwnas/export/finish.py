@@ -115,8 +115,8 @@ class Finish:
         key = ("test", member.id)
         test = self.journal.get(*key)
         if test is None:
-            images = ((x.numpy(), y.numpy()) for x, y in self.evaluator.batches("test", size_px))
-            test = accuracy(file, images).figure("test")
+            batches = self.evaluator.batches("test", size_px, self.evaluator.settings.images)
+            test = accuracy(file, ((x.numpy(), y.numpy()) for x, y in batches)).figure("test")
             self.journal.add(key, test)
         return Gated(agreement, test)
 
@@ -226,6 +226,7 @@ class Finish:
         claims = Claims(
             architecture=member.architecture,
             bits=member.bits,
+            space_definition=self.space.definition,
             calibration=f"calibrate split of {dataset.name}",
             dataset=dataset.name,
             accuracy_top1=member.accuracy_top1,

@@ -1,5 +1,6 @@
 """The gate: a file leaves only if it computes what the module computed."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,12 +65,12 @@ def check_agreement(reference: Floats, found: Floats, quantized: bool) -> Agreem
     return Agreement(reason is None, n, agreement, difference, reason)
 
 
-def file_logits(model: Path | bytes, threads: int = 1) -> OnImages:
+def file_logits(model: Path | bytes, threads: int | None = None) -> OnImages:
     """Returns a function from images [n, 3, side, side] to logits [n, classes], run by ONNX Runtime.
 
     Args:
         model: an ONNX file, or its bytes as `read_onnx` checked them.
-        threads: of ONNX Runtime.
+        threads: of ONNX Runtime; None takes a thread for each core this process may use.
 
     Raises:
         InputError: ONNX Runtime does not load the file.
@@ -77,7 +78,8 @@ def file_logits(model: Path | bytes, threads: int = 1) -> OnImages:
     from hwnas.profilers.ort_runner import open_session
 
     try:
-        session = open_session(model, threads)
+        # Threads that wait asleep: on a busy machine, spinning ones lose more than they gain.
+        session = open_session(model, threads or _cores(), spinning=False)
     except Exception as error:  # onnxruntime's errors have no common root
         line = str(error).splitlines()[0]
         raise InputError(
@@ -88,3 +90,7 @@ def file_logits(model: Path | bytes, threads: int = 1) -> OnImages:
         return np.asarray(session.run(None, {INPUT: images})[0], np.float32)
 
     return run
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

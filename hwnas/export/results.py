@@ -1,78 +1,280 @@
 """CSV of evaluated subnets: what `hwnas evaluate` writes, adds to, and predictors are fitted on."""
 
 import csv
+import errno
+import fcntl
 import io
 import json
+import os
 from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import InputError
-from hwnas.files import write_text
+from hwnas.progress import Progress
+from hwnas.spaces import Candidates
 
-COLUMNS = ("id", "architecture", "accuracy_top1", "standard_error", "n", "split")
+if TYPE_CHECKING:
+    from hwnas.supernet import Evaluator, Workers
+
+COLUMNS = (
+    "id",
+    "architecture",
+    "accuracy_top1",
+    "standard_error",
+    "n",
+    "split",
+    "supernet",
+    "data",
+    "calibrate_images",
+)
+_HEADER = (",".join(COLUMNS) + "\r\n").encode()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What accuracies depend on beside the candidate: what the last columns of a file say.
+
+    Attributes:
+        n: number of images of the split.
+        split: by name; a file may hold several.
+        supernet: its digest.
+        data: the fingerprint of the data set.
+        calibrate_images: how many set the statistics.
+    """
+
+    n: int
+    split: str
+    supernet: str
+    data: str
+    calibrate_images: int
+
+    @staticmethod
+    def of(evaluator: "Evaluator", split: str) -> "Conditions":
+        """Returns the conditions in which an evaluator works."""
+        return Conditions(
+            n=evaluator.num_images(split),
+            split=split,
+            supernet=evaluator.supernet.digest(),
+            data=evaluator.dataset.fingerprint,
+            calibrate_images=evaluator.settings.calibrate_images,
+        )
 
 
 class Results:
-    """The rows of a CSV file by candidate, on one split; each addition rewrites it whole.
+    """A CSV file of results, open for adding rows of one split, closed to any other writer.
+
+    A row is appended and on the disk before `add` returns; a last line torn by a kill is dropped
+    when the file is opened again.
 
     Attributes:
         known: rows of the split by candidate id.
     """
 
-    def __init__(self, path: Path, split: str) -> None:
-        """Reads what the file holds, if there is one.
+    def __init__(self, path: Path, conditions: Conditions) -> None:
+        """Opens or makes the file.
 
         Raises:
-            InputError: the file is no CSV of these columns, or a row cannot be read.
+            InputError: the file is no CSV of these columns, a row cannot be read, is there twice or
+                was made in other conditions, or another process is writing.
         """
-        self._path, self._split = path, split
-        self._rows = _read(path) if path.exists() else []
-        self.known = {row["id"]: row for row in self._rows if row["split"] == split}
+        self._path, self._conditions = path, conditions
+        if path.exists() and not path.is_file():
+            raise InputError(f"results go to a file, but {path} is none; name another file with -o")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(path, "a+b", buffering=0)  # noqa: SIM115 (closed by `close`)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            self._lock()
+            rows, self._size = _read(path)
+            self.known = self._checked(rows)
+            self._file.truncate(self._size)
+            if self._size == 0:
+                self._append(_HEADER)
+        except OSError as error:
+            self._file.close()
+            raise self._unwritable(error) from error
+        except InputError:
+            self._file.close()
+            raise
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Adds a row; it is on the disk when this returns.
+        """Adds a row; one whose candidate is there already is left out.
 
         Raises:
             InputError: the file cannot be written.
         """
-        self._rows.append(dict(row))
-        self.known[row["id"]] = dict(row)
+        if row["id"] in self.known:
+            return
         out = io.StringIO()
-        writer = csv.DictWriter(out, COLUMNS)
-        writer.writeheader()
-        for one in self._rows:
-            writer.writerow({**one, "architecture": json.dumps(one["architecture"])})
-        write_text(self._path, out.getvalue())
+        csv.DictWriter(out, COLUMNS).writerow({**row, "architecture": json.dumps(row["architecture"])})
+        try:
+            self._append(out.getvalue().encode())
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self.known[row["id"]] = dict(row)
 
+    def close(self) -> None:
+        """Closes the file to this and opens it to other processes."""
+        self._file.close()
 
-def _read(path: Path) -> list[dict[str, Any]]:
-    rows = []
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
+    def __enter__(self) -> "Results":
+        """Returns itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Closes the file."""
+        self.close()
+
+    def _append(self, line: bytes) -> None:
+        """Writes a whole line, or leaves the file as it was."""
+        try:
+            if os.write(self._file.fileno(), line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file.fileno())
+        except OSError:
+            self._file.truncate(self._size)
+            raise
+        self._size += len(line)
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"{self._path} is being written by another process; wait for it, or name another file with -o"
+            ) from None
+
+    def _checked(self, rows: "dict[int, dict[str, Any]]") -> dict[str, dict[str, Any]]:
+        """Returns the rows of the split by candidate; all rows must be of our conditions."""
+        wanted = asdict(self._conditions)
+        known: dict[tuple[str, str], int] = {}
+        for line, row in rows.items():
+            where = f"{self._path} line {line}"
+            for name, difference in _DIFFERENCES.items():
+                if row[name] != wanted[name] and (name != "n" or row["split"] == wanted["split"]):
+                    raise InputError(f"{where} {difference.format(row[name], wanted[name])} with -o")
+            if (row["id"], row["split"]) in known:
                 raise InputError(
-                    f"{path} must be a CSV with the columns {','.join(COLUMNS)}; name another file with -o"
+                    f"{where} repeats line {known[row['id'], row['split']]}: candidate {row['id']} on "
+                    f"{row['split']}; remove one of the two"
                 )
-            for number, row in enumerate(reader, 2):
-                rows.append(_row(row, f"{path} line {number}"))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read results from {path}: {error}") from error
-    return rows
+            known[row["id"], row["split"]] = line
+        return {row["id"]: row for row in rows.values() if row["split"] == wanted["split"]}
+
+    def _unwritable(self, error: OSError) -> InputError:
+        return InputError(
+            f"cannot write results to {self._path}: {error.strerror or error}; name another file with -o"
+        )
 
 
-def _row(row: Mapping[str, str], where: str) -> dict[str, Any]:
+_DIFFERENCES = {
+    "supernet": "must be of this supernet, but is of one with the digest {}, not {}; name another file",
+    "data": "must be of these data, but is of data with the fingerprint {}, not {}; name another file",
+    "calibrate_images": "is recalibrated on {0} images, not {1}; give --calibrate-images {0} or another file",
+    "n": "is an accuracy on {0} images, not {1}; give --images {0} or another file",
+}
+
+
+def evaluate_into(
+    path: Path | None,
+    evaluator: "Evaluator",
+    candidates: Candidates,
+    split: str,
+    workers: "Workers",
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    """Returns one row a candidate, in order; those that the file holds already are taken from it.
+
+    Each row is in the file as soon as it is known, in the order they become known.
+
+    Args:
+        path: a CSV file, made where it is not there; None keeps nothing.
+        evaluator: of the supernet and its data.
+        candidates: repeated ones are evaluated once.
+        split: `validate` or `test`.
+        workers: where they are evaluated.
+        progress: hears how many are done.
+
+    Raises:
+        InputError: as `Results` and `evaluate_many`.
+        HwnasError: as `evaluate_many`.
+    """
+    from hwnas.supernet import evaluate_many
+
+    conditions = Conditions.of(evaluator, split)
+    results = None if path is None else Results(path, conditions)
     try:
+        known = {} if results is None else dict(results.known)
+        distinct = candidates[candidates.first_of_each()]
+        fresh = distinct[[row for row, key in enumerate(distinct.ids) if key not in known]]
+        architectures = dict(zip(fresh.ids, fresh.unpack(), strict=True))
+        total = len(distinct)
+        done = total - len(fresh)
+        progress.step("evaluate", done, total)
+        with closing(evaluate_many(evaluator, fresh, split, workers)) as evaluations:
+            for one in evaluations:
+                known[one.id] = {
+                    "id": one.id,
+                    "architecture": architectures[one.id].to_json(),
+                    "accuracy_top1": one.accuracy_top1,
+                    "standard_error": one.standard_error,
+                    **asdict(conditions),
+                }
+                if results is not None:
+                    results.add(known[one.id])
+                done += 1
+                progress.step("evaluate", done, total)
+    finally:
+        if results is not None:
+            results.close()
+    return [known[key] for key in candidates.ids]
+
+
+def _read(path: Path) -> tuple[dict[int, dict[str, Any]], int]:
+    """Returns the rows of a file by line number, and how many of its bytes are whole lines."""
+    content = path.read_bytes()
+    size = content.rfind(b"\n") + 1
+    if size == 0 and _HEADER.startswith(content):
+        return {}, 0
+    rows = {}
+    try:
+        reader = csv.reader(io.StringIO(content[:size].decode(), newline=""), strict=True)
+        if tuple(next(reader, ())) != COLUMNS:
+            raise InputError(
+                f"{path} must be a CSV with the columns {','.join(COLUMNS)}, as this version writes it; "
+                "name another file with -o"
+            )
+        for cells in reader:
+            if cells:
+                rows[reader.line_num] = _row(cells, f"{path} line {reader.line_num}")
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot read results from {path}: {error}; name another file with -o") from error
+    return rows, size
+
+
+def _row(cells: list[str], where: str) -> dict[str, Any]:
+    try:
+        row = dict(zip(COLUMNS, cells, strict=True))
         return {
-            "id": row["id"],
+            **row,
             "architecture": json.loads(row["architecture"]),
             "accuracy_top1": float(row["accuracy_top1"]),
             "standard_error": float(row["standard_error"]),
             "n": int(row["n"]),
-            "split": row["split"],
+            "calibrate_images": int(row["calibrate_images"]),
         }
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InputError(
             f"{where}: not a result: {error}; restore the file or name another with -o"
         ) from error

@@ -24,6 +24,7 @@ from hwnas.search.truth import Accuracies
 
 if TYPE_CHECKING:
     from hwnas.data import Dataset
+    from hwnas.spaces import Space
     from hwnas.supernet import Evaluator, Supernet
 
 _BASELINES = 24
@@ -37,6 +38,7 @@ def settings_for(
     seed: int,
     samples: int | None,
     evaluations: int | None,
+    images: int | None,
     budget_s: float | None,
 ) -> SearchSettings:
     """Returns settings with the defaults for what is None.
@@ -55,6 +57,7 @@ def settings_for(
         initial_evaluations=initial,
         profile_samples=samples or max(usual.profile_samples, initial),
         rounds=max(1, -(-(evaluations - initial) // each)) if evaluations else usual.rounds,
+        images=images,
         budget_s=budget_s,
     )
 
@@ -102,7 +105,7 @@ class Road:
         from hwnas.report import write_report
         from hwnas.supernet import Evaluator
 
-        evaluator = Evaluator(self.supernet, self.dataset)
+        evaluator = Evaluator(self.supernet, self.dataset, images=self.settings.images)
         with (
             Store(self.store or default_store_path()) as store,
             run_folder(self.folder, self._config()) as journal,
@@ -124,6 +127,7 @@ class Road:
         info = self.supernet.info
         return {
             "space": self.supernet.space.name,
+            **_definition(self.supernet.space),
             "supernet": self.supernet.digest(),
             "data": self.dataset.name,
             "data_fingerprint": self.dataset.fingerprint,
@@ -188,3 +192,8 @@ class Road:
                     baseline_test=tested.values(some),
                 )
         return margins
+
+
+def _definition(space: "Space") -> dict[str, Any]:
+    """What makes the space again where its name does not."""
+    return {} if space.definition is None else {"space_definition": space.definition}

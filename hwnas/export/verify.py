@@ -14,7 +14,15 @@ from hwnas.export.gate import file_logits
 from hwnas.export.onnx import OnnxFile, read_onnx
 from hwnas.profilers import Device, Measurement, Protocol
 from hwnas.profilers.onnx_model import OUTPUT, onnx_model
-from hwnas.spaces import Candidates, Layer, get_space, random_network, subject_key
+from hwnas.spaces import (
+    Candidates,
+    Layer,
+    Space,
+    get_space,
+    random_network,
+    space_of_definition,
+    subject_key,
+)
 
 # A machine's own speed changes by more than the interval of a median from one day to the next.
 LATENCY_TOLERANCE_PERCENT = 20.0
@@ -68,11 +76,13 @@ class ClaimedModel:
     """A file whose graph is the one its claims describe, so that it is safe to run.
 
     Attributes:
-        layers: the chain of the claimed candidate.
+        space: the one of the claimed candidate.
+        layers: its chain.
     """
 
     file: OnnxFile
     claims: Claims
+    space: Space
     layers: tuple[Layer, ...]
 
     @property
@@ -90,12 +100,15 @@ def open_claimed(path: Path) -> ClaimedModel:
     """
     file = read_onnx(path)
     claims = Claims.of_metadata(file.metadata, str(path))
-    layers = _claimed_layers(file, claims)
-    network = random_network(layers)
-    difference = _difference(file.model.graph, onnx_model(network).graph)
+    space = _claimed_space(file, claims)
+    layers = Candidates.of_json(space, [{**claims.architecture, "bits": claims.bits}]).layers(0)
+    difference: str | None = "it is too small to hold its weights"
+    # A claim alone must not fill the memory.
+    if sum(op.weights * layer.weight_bits // 8 for layer in layers for op in layer.ops) < len(file.content):
+        difference = _difference(file.model.graph, onnx_model(random_network(layers)).graph)
     if difference:
         raise InputError(f"{path} is not the network its metadata claims: {difference}")
-    return ClaimedModel(file, claims, layers)
+    return ClaimedModel(file, claims, space, layers)
 
 
 def verify_model(
@@ -137,13 +150,25 @@ def _check_accuracy(model: ClaimedModel, batches: Callable[[str, int], Batches])
     claimed = model.claims.accuracy_top1
     split = str(claimed.get("split", "test")) if claimed else "test"
     logits_of = file_logits(model.file.content)
-    found = accuracy(logits_of, batches(split, model.size_px))
+    n = claimed.get("n") if claimed else None
+    limit = n if isinstance(n, int) and n > 0 else None
+    found = accuracy(logits_of, _first(batches(split, model.size_px), limit))
     note = f"top-1 on {found.n} images of the {split} split, percent"
     if claimed is None:
         return Check("accuracy_top1", None, found.percent, None, f"{note}; the file claims none")
     value = figure_value(claimed, f"{model.file.path}: hwnas.accuracy_top1")
     passed = abs(found.percent - value) <= ACCURACY_TOLERANCE_POINTS
     return Check("accuracy_top1", value, found.percent, passed, note)
+
+
+def _first(batches: Batches, limit: int | None) -> Batches:
+    """Yields the first `limit` images with their labels, those that a claim is about; all for None."""
+    for images, labels in batches:
+        yield (images, labels) if limit is None else (images[:limit], labels[:limit])
+        if limit is not None:
+            limit -= len(labels)
+            if limit <= 0:
+                return
 
 
 def _check_latency(claims: Claims, device: Device, measurement: Measurement) -> Check:
@@ -176,7 +201,7 @@ def _artefact(model: ClaimedModel, device: Device) -> Path:
     return artefact
 
 
-def _claimed_layers(file: OnnxFile, claims: Claims) -> tuple[Layer, ...]:
+def _claimed_space(file: OnnxFile, claims: Claims) -> Space:
     name = claims.architecture.get("space")
     if not isinstance(name, str):
         raise InputError(f"{file.path}: hwnas.architecture must name its space, but got {name!r}")
@@ -184,8 +209,9 @@ def _claimed_layers(file: OnnxFile, claims: Claims) -> tuple[Layer, ...]:
     shape = output.type.tensor_type.shape.dim
     if others or output.name != OUTPUT or len(shape) != 2 or not 2 <= shape[1].dim_value <= 100_000:
         raise InputError(f"{file.path} must have one output, '{OUTPUT}' of [batch, classes]")
-    space = get_space(name, shape[1].dim_value)
-    return Candidates.of_json(space, [{**claims.architecture, "bits": claims.bits}]).layers(0)
+    if claims.space_definition is None:
+        return get_space(name, shape[1].dim_value)
+    return space_of_definition(claims.space_definition, shape[1].dim_value)
 
 
 def _difference(found: onnx.GraphProto, expected: onnx.GraphProto) -> str | None:

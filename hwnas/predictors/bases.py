@@ -20,6 +20,8 @@ from hwnas.spaces import FLOAT_BITS, Candidates, Space
 
 # Bits are at most 32: weight bits times this plus activation bits is one number for a pair.
 _PAIR = FLOAT_BITS + 1
+# Features made at once: rows of spaces with thousands of distinct operations are long.
+_ENTRIES = 1 << 21
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +142,28 @@ class Shares(Basis):
 
     def rows(self, inputs: Inputs) -> Floats:
         """Returns the features [n, L]."""
-        return _Lookup(self, None)(inputs)
+        table, ids = _op_table(self.space), inputs.candidates.layer_ids
+        pairs, kinds = np.unique(inputs.pairs, return_inverse=True)
+        costs = np.stack([self._costs(pair) for pair in pairs.tolist()])
+        quantized = np.array(
+            [min(divmod(pair, _PAIR)) < FLOAT_BITS for pair in pairs.tolist()], dtype=np.int64
+        )
+        signature, distinct = self._signature
+        columns = 2 * distinct
+        out = np.empty((len(ids), columns))
+        step = max(1, _ENTRIES // columns)
+        for start in range(0, len(ids), step):
+            some = slice(start, start + step)
+            row, slot = np.nonzero(ids[some] >= 0)
+            layers = ids[some][row, slot]
+            counts = table.counts[layers]
+            first = np.cumsum(counts) - counts
+            op = np.arange(counts.sum()) + np.repeat(table.starts[layers] - first, counts)
+            kind = np.repeat(kinds.reshape(ids.shape)[some][row, slot], counts)
+            at = np.repeat(row * columns, counts) + signature[op] + quantized[kind] * distinct
+            block = out[some]
+            block[:] = np.bincount(at, costs[kind, op], block.size).reshape(block.shape)
+        return out / inputs.expected[:, None]
 
     def product(self, vectors: Floats) -> Callable[[Inputs], Floats]:
         """Returns the function from inputs to `rows @ vectors`."""
@@ -152,25 +175,25 @@ class Shares(Basis):
         norms: Floats = np.square(rows).sum(axis=1)
         return norms
 
-    def layer_table(self, pair: int, vectors: Floats | None) -> Floats:
-        """Returns what each layer at these bits adds to the products, [V + 1, m].
-
-        Without vectors, to the features themselves, [V + 1, L].
-        """
-        table = _op_table(self.space)
-        weight_bits, activation_bits = divmod(pair, _PAIR)
-        costs = self.physics.of_ops(table.columns, weight_bits, activation_bits)
-        signature, distinct = (
-            (table.sized, table.num_sized) if self.sized else (table.unsized, table.num_unsized)
-        )
-        if min(weight_bits, activation_bits) < FLOAT_BITS:
+    def layer_table(self, pair: int, vectors: Floats) -> Floats:
+        """Returns what each layer at these bits adds to the products, [V + 1, m]."""
+        signature, distinct = self._signature
+        if min(divmod(pair, _PAIR)) < FLOAT_BITS:
             signature = signature + distinct
-        out = np.zeros((table.num_layers + 1, 2 * distinct if vectors is None else vectors.shape[1]))
-        if vectors is None:
-            np.add.at(out, (table.layer, signature), costs)
-        else:
-            out[:-1] = np.add.reduceat(costs[:, None] * vectors[signature], table.starts, axis=0)
+        table = _op_table(self.space)
+        out = np.zeros((len(table.counts) + 1, vectors.shape[1]))
+        parts = self._costs(pair)[:, None] * vectors[signature]
+        out[:-1] = np.add.reduceat(parts, table.starts, axis=0)
         return out
+
+    def _costs(self, pair: int) -> Floats:
+        """What each operation costs at these bits, [M]."""
+        return self.physics.of_ops(_op_table(self.space).columns, *divmod(pair, _PAIR))
+
+    @property
+    def _signature(self) -> tuple[Ints, int]:
+        table = _op_table(self.space)
+        return (table.sized, table.num_sized) if self.sized else (table.unsized, table.num_unsized)
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +201,7 @@ class _Lookup:
     """Products of shares with fixed vectors; tables are made when a pair of bits is first seen."""
 
     basis: Shares
-    vectors: Floats | None
+    vectors: Floats
     _tables: dict[int, Floats] = field(default_factory=dict, repr=False)
 
     def __call__(self, inputs: Inputs) -> Floats:
@@ -201,9 +224,8 @@ class _Lookup:
 class _OpTable(NamedTuple):
     """Every operation of every layer of a vocabulary, in order."""
 
-    num_layers: int
     starts: Ints  # [V]: each layer's first operation
-    layer: Ints  # [M]: the layer of each operation
+    counts: Ints  # [V]: how many it has
     columns: Floats  # [M, 6]: `physics.op_columns`
     sized: Ints  # [M]: which distinct operation, map size included
     unsized: Ints  # [M]
@@ -231,9 +253,8 @@ def _op_table(space: Space) -> _OpTable:
     )
     sized, num_sized = _numbered([(*kind, op.in_size_px) for kind, op in zip(kinds, ops, strict=True)])
     return _OpTable(
-        num_layers=len(counts),
         starts=np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64),
-        layer=np.repeat(np.arange(len(counts)), counts),
+        counts=np.array(counts, dtype=np.int64),
         columns=np.array([op_columns(op) for op in ops], dtype=np.float64),
         sized=sized,
         unsized=unsized,

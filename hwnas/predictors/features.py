@@ -54,9 +54,9 @@ def totals(candidates: Candidates) -> Floats:
 
     Columns are named by `TOTALS`. Multiply-accumulates: `pointwise` 1x1 convolutions on maps,
     `depthwise`, `dense` other convolutions, `vector` whatever works on 1x1 maps. `launches` counts
-    operations, `layers` layers, `blocks` inverted bottlenecks. The `_quantized` twins hold the work
-    of layers below floating point, the plain ones the rest; `border_tensors` counts the places
-    where the chain changes between the two and `border_elements` what is converted there.
+    operations, `layers` layers, `blocks` bottlenecks, inverted or not. The `_quantized` twins hold
+    the work of layers below floating point, the plain ones the rest; `border_tensors` counts the
+    places where the chain changes between the two and `border_elements` what is converted there.
     """
     table = _layer_table(candidates.space)
     ids, n, c = candidates.layer_ids, len(candidates), len(COUNTED)
@@ -92,7 +92,7 @@ def quantized_slots(candidates: Candidates) -> NDArray[np.bool_]:
 def encoding(candidates: Candidates) -> Floats:
     """Returns what stands at each place, float64 [n, columns], each from 0 to 1.
 
-    For every gene its value over its largest choice, 0 where depth switches it off; then, for each
+    For every gene its amount over its largest, 0 where it does not matter; then, for each
     slot with weights, how far weights and activations are below floating point (0 in empty slots).
     `encoding_groups` says what each column is.
     """
@@ -140,10 +140,11 @@ def _layer_table(space: Space) -> _LayerTable:
 
 @lru_cache(maxsize=16)
 def _gene_values(space: Space) -> Floats:
-    """Each choice over the gene's largest, [genes, most choices]."""
+    """Each choice, or what it stands for, over the gene's largest, [genes, most choices]."""
     table = np.zeros((len(space.genes), int(space.choice_counts.max())))
     for row, gene in enumerate(space.genes):
-        table[row, : len(gene.choices)] = np.array(gene.choices) / max(max(gene.choices), 1)
+        amounts = np.array(gene.amounts or gene.choices, dtype=np.float64)
+        table[row, : len(amounts)] = amounts / (amounts.max() or 1)
     return table
 
 
@@ -152,7 +153,8 @@ def _counted(layer: Layer) -> Sequence[float]:
     for op in layer.ops:
         if op.weights:
             work[_kind_of_work(op)] += op.macs
-    return [1, layer.kind == "mbconv", len(layer.ops), layer.se, *work.values()]
+    block = layer.kind in ("mbconv", "bottleneck")
+    return [1, block, len(layer.ops), layer.se, *work.values()]
 
 
 def _kind_of_work(op: Op) -> str:

@@ -269,8 +269,8 @@ def _checked(
 ) -> _Data:
     if not isinstance(candidates, Candidates):
         candidates = Candidates.of_architectures(space, list(candidates))
-    if candidates.space.name != space.name:
-        raise InputError(f"candidates are of space '{candidates.space.name}', but '{space.name}' is in use")
+    if candidates.space.key != space.key:
+        raise InputError(f"candidates are of space '{candidates.space.key}', but '{space.key}' is in use")
     values = np.asarray(values, dtype=np.float64)
     if values.shape != (len(candidates),):
         raise InputError(

@@ -17,7 +17,7 @@ from hwnas.predictors.links import Link, Saturating, link_of_json
 from hwnas.predictors.model import Constant, Model
 from hwnas.predictors.physics import PRICES, Physics
 from hwnas.predictors.prediction import Prediction
-from hwnas.spaces import Candidates, Space, get_space
+from hwnas.spaces import Candidates, Space, get_space, space_of_definition
 
 FORMAT = 1
 # Candidates handled at once: working sets stay small, results do not depend on it.
@@ -86,6 +86,7 @@ class FittedPredictor:
         return {
             "format": FORMAT,
             "space": self.space.name,
+            **({} if self.space.definition is None else {"space_definition": self.space.definition}),
             "num_classes": self.space.num_classes,
             "genes": [gene.name for gene in self.space.genes],
             "metric": self.metric,
@@ -131,10 +132,10 @@ class FittedPredictor:
         write_json(Path(path), self.to_json())
 
     def _check(self, candidates: Candidates) -> None:
-        if candidates.space.name != self.space.name:
+        if candidates.space.key != self.space.key:
             raise InputError(
-                f"the predictor is for space '{self.space.name}', but got candidates of "
-                f"'{candidates.space.name}'"
+                f"the predictor is for space '{self.space.key}', but got candidates of "
+                f"'{candidates.space.key}'"
             )
 
 
@@ -152,9 +153,11 @@ def load_predictor(path: Path, space: Space | None = None) -> FittedPredictor:
 
 
 def _of_json(fields: dict[str, Any], space: Space | None) -> FittedPredictor:
-    name = fields["space"]
-    space = space or get_space(name, fields["num_classes"])
-    if space.name != name or [gene.name for gene in space.genes] != fields["genes"]:
+    name, definition, classes = fields["space"], fields.get("space_definition"), fields["num_classes"]
+    if space is None:
+        space = get_space(name, classes) if definition is None else space_of_definition(definition, classes)
+    genes = [gene.name for gene in space.genes]
+    if (space.name, space.definition, genes) != (name, definition, fields["genes"]):
         raise InputError(
             f"the predictor is for space '{name}' as it was then, but got '{space.name}'; fit it again"
         )

@@ -5,17 +5,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar, final
+from typing import final
 
 from hwnas.errors import InputError, MeasurementError
 from hwnas.profilers.fingerprint import Fingerprint
 from hwnas.profilers.measurement import Failure, Kind, Measurement
 from hwnas.profilers.protocol import Protocol
 from hwnas.spaces import Layer, Network
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -98,8 +95,8 @@ class Device(ABC):
     ) -> list[Measurement]:
         """Returns one measurement for each network, in order: of the artefacts that `build` writes.
 
-        Networks are taken from the iterable one group at a time, so that they need not all be in
-        memory. `on_group` hears of each group as soon as it is done.
+        Networks are taken from the iterable one by one, each when the one before it is built, so
+        that they need not all be in memory. `on_group` hears of each group as soon as it is done.
 
         Raises:
             InputError: the device cannot run one of the layers.
@@ -107,14 +104,18 @@ class Device(ABC):
         """
         results: list[Measurement] = []
         failures: list[Failure] = []
+        stream = iter(networks)
         with self.meter(protocol) as meter:
-            for group in _groups(networks, protocol.group_size):
+            while True:
                 with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
-                    result = meter.measure(self._build_all(group, Path(folder)))
+                    subjects, artefacts = self._build_group(stream, Path(folder), protocol)
+                    if not subjects:
+                        break
+                    result = meter.measure(artefacts)
                 if on_group:
                     on_group(result)
                 found = {one.subject: one for one in result.measurements}
-                results += [found[network.key] for network in group if network.key in found]
+                results += [found[subject] for subject in subjects if subject in found]
                 failures += result.failures
         if failures:
             raise failed(self.name, failures)
@@ -134,8 +135,8 @@ class Device(ABC):
         results: list[Measurement] = []
         failures: list[Failure] = []
         with self.meter(protocol) as meter:
-            for group in _groups(artefacts.items(), protocol.group_size):
-                result = meter.measure(dict(group))
+            for group in _groups(artefacts, protocol):
+                result = meter.measure(group)
                 results += result.measurements
                 failures += result.failures
         if failures:
@@ -153,14 +154,24 @@ class Device(ABC):
                 )
 
     @final
-    def _build_all(self, networks: Iterable[Network], folder: Path) -> dict[str, Path]:
+    def _build_group(
+        self, networks: Iterator[Network], folder: Path, protocol: Protocol
+    ) -> tuple[list[str], dict[str, Path]]:
+        """The keys of the next networks in order, and the artefact of each distinct one."""
+        subjects: list[str] = []
         artefacts: dict[str, Path] = {}
-        for network in networks:
+        size_bytes = 0
+        while len(subjects) < protocol.group_size and size_bytes < protocol.group_bytes:
+            network = next(networks, None)
+            if network is None:
+                break
+            subjects.append(network.key)
             if network.key not in artefacts:
                 place = folder / network.key
                 place.mkdir()
-                artefacts[network.key] = self.build(network, place)
-        return artefacts
+                artefacts[network.key] = path = self.build(network, place)
+                size_bytes += path.stat().st_size
+        return subjects, artefacts
 
 
 def failed(device: str, failures: list[Failure]) -> MeasurementError:
@@ -170,7 +181,14 @@ def failed(device: str, failures: list[Failure]) -> MeasurementError:
     return MeasurementError(f"device '{device}' failed on {len(failures)} of its subjects: {shown}{more}")
 
 
-def _groups(things: Iterable[T], size: int) -> Iterator[list[T]]:
-    stream = iter(things)
-    while group := list(islice(stream, size)):
+def _groups(artefacts: Mapping[str, Path], protocol: Protocol) -> Iterator[dict[str, Path]]:
+    group: dict[str, Path] = {}
+    size_bytes = 0
+    for subject, path in artefacts.items():
+        if group and (len(group) >= protocol.group_size or size_bytes >= protocol.group_bytes):
+            yield group
+            group, size_bytes = {}, 0
+        group[subject] = path
+        size_bytes += path.stat().st_size if path.exists() else 0
+    if group:
         yield group

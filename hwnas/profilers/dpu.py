@@ -3,7 +3,7 @@
 The core runs one operation after the other: convolutions on an array of pixel x input x output
 channels, everything else (depthwise, pooling, adding, multiplying) on a narrower ALU. An operation
 takes as long as its cycles or its memory traffic, whichever is longer, and a fixed start. Batch
-normalisation and ReLU or ReLU6 come free with the operation before them.
+normalisation and ReLU or ReLU6 come free with the operation before them, a residual sum included.
 
 Modelled but on thin evidence: h_swish (hard sigmoid, then a multiplication) and the gates of
 squeeze-and-excitation, which run as ALU passes several times dearer than a plain one. Not modelled:
@@ -224,7 +224,7 @@ def _alu_cost(op: Op, accelerator: Accelerator) -> OpCost:
     cycles = _plane_cycles(op, accelerator)
     if op.kind == "pool":
         cycles *= op.in_size_px**2
-    elif op.kind == "depthwise":
+    elif op.kind in ("depthwise", "max_pool", "average_pool"):
         cycles *= op.kernel**2
     elif op.kind == "scale":
         cycles = round(cycles * accelerator.slow_pass_factor)
@@ -251,12 +251,9 @@ def _op_refusal(op: Op, accelerator: Accelerator) -> str | None:
     most = _CHANNEL_GROUPS * accelerator.channel_parallel
     if max(op.in_channels, op.out_channels) > most:
         return f"at most {most} channels, but got {max(op.in_channels, op.out_channels)}"
-    if op.kind == "pool":
-        return (
-            f"pools of at most {_POOL_KERNELS} px, but got {op.in_size_px}"
-            if op.in_size_px > _POOL_KERNELS
-            else None
-        )
+    if op.kind in ("pool", "max_pool", "average_pool"):
+        window = op.in_size_px if op.kind == "pool" else op.kernel
+        return f"pools of at most {_POOL_KERNELS} px, but got {window}" if window > _POOL_KERNELS else None
     if op.kernel > _CONV_KERNELS or op.stride > _CONV_STRIDES:
         return (
             f"kernels up to {_CONV_KERNELS} and strides up to {_CONV_STRIDES}, "

@@ -6,7 +6,7 @@ Tensors carry the chain's names: `LAYER.OP` is what the operation makes, its act
 of each tensor in `activation_bits`, which is where runtimes look for them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from hwnas.profilers.quantizer import (
     scales_for_bias,
     weight_scales,
 )
-from hwnas.spaces import FLOAT_BITS, INPUT, Layer, Network, Op, activation_bits
+from hwnas.spaces import FLOAT_BITS, INPUT, Layer, Network, Op, activation_bits, operations
 from hwnas.version import __version__
 
 Integers = NDArray[np.int8] | NDArray[np.int32]
@@ -33,6 +33,7 @@ OUTPUT = "logits"
 BATCH = "batch"
 # Q/DQ of 4-bit types exist from opset 21; ONNX Runtime from 1.18 on runs both.
 OPSET, IR_VERSION = 21, 10
+_WEIGHTLESS = {"scale": "Mul", "add": "Add", "pool": "GlobalAveragePool"}
 
 
 def onnx_model(network: Network) -> onnx.ModelProto:
@@ -47,9 +48,8 @@ def onnx_model(network: Network) -> onnx.ModelProto:
         KeyError: weights or ranges that the chain needs are missing.
     """
     writer = _Writer(network)
-    tensor = writer.settle(INPUT)
-    for layer in network.layers:
-        tensor = writer.layer(layer, tensor)
+    for layer, op, reads in operations(network.layers):
+        writer.operation(layer, op, reads)
     _, channels, side, _ = network.input_shape
     classes = network.layers[-1].out_channels
     graph = helper.make_graph(
@@ -79,27 +79,30 @@ class _Writer:
         }
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
+        self._settled = {INPUT: self._settle(INPUT)}
 
-    def layer(self, layer: Layer, incoming: str) -> str:
-        """Adds a layer; returns the tensor that the next one reads."""
-        made: dict[str, str] = {}
-        tensor = incoming
-        for op in layer.ops:
-            name = f"{layer.name}.{op.name}"
-            if op.kind == "scale":
-                self._add("Mul", [made["depthwise"], tensor], name)
-            elif op.kind == "add":
-                self._add("Add", [tensor, incoming], name)
-            elif op.kind == "pool":
-                self._add("GlobalAveragePool", [tensor], name)
-            elif op.kind == "linear":
-                self._linear(layer, tensor, name)
-            else:
-                self._convolution(layer, op, tensor, name)
-            tensor = made[op.name] = self.settle(name)
-        return tensor
+    def operation(self, layer: Layer, op: Op, reads: Sequence[str]) -> None:
+        """Adds an operation that reads tensors made before, with its activation and its Q/DQ pairs."""
+        name = f"{layer.name}.{op.name}"
+        inputs = [self._settled[tensor] for tensor in reads]
+        made = name if op.activation == "none" else f"{name}.pre"
+        if op.kind == "linear":
+            self._linear(layer, inputs[0], name)
+        elif op.weights:
+            groups = op.in_channels if op.kind == "depthwise" else 1
+            filters = self._filters(layer, op, reads[0], name)
+            self._add("Conv", [*inputs, *filters], made, **_window(op, op.kernel // 2), group=groups)
+        elif op.kind == "max_pool":
+            self._add("MaxPool", inputs, made, **_window(op, op.kernel // 2))
+        elif op.kind == "average_pool":
+            self._add("AveragePool", inputs, made, **_window(op, 0), ceil_mode=1)
+        else:
+            self._add(_WEIGHTLESS[op.kind], inputs, made)
+        if op.activation != "none":
+            self._activation(op, self._settle(made), name)
+        self._settled[name] = self._settle(name)
 
-    def settle(self, tensor: str) -> str:
+    def _settle(self, tensor: str) -> str:
         """Adds the Q/DQ pair of a tensor that is quantized; returns the tensor to read on from."""
         quantizer = self._quantizers.get(tensor)
         if quantizer is None:
@@ -114,22 +117,6 @@ class _Writer:
             self._add("Clip", [integers, least, most], f"{tensor}.q_narrow")
             integers = f"{tensor}.q_narrow"
         return self._add("DequantizeLinear", [integers, scale, zero], f"{tensor}.dq")
-
-    def _convolution(self, layer: Layer, op: Op, tensor: str, name: str) -> None:
-        filters = self._filters(layer, op, tensor, name)
-        made = name if op.activation == "none" else f"{name}.pre"
-        half = op.kernel // 2
-        self._add(
-            "Conv",
-            [tensor, *filters],
-            made,
-            kernel_shape=[op.kernel] * 2,
-            strides=[op.stride] * 2,
-            pads=[half] * 4,
-            group=op.in_channels if op.kind == "depthwise" else 1,
-        )
-        if op.activation != "none":
-            self._activation(op, self.settle(made), name)
 
     def _activation(self, op: Op, tensor: str, name: str) -> None:
         if op.activation == "relu":
@@ -166,7 +153,7 @@ class _Writer:
             names = [self._constant(f"{name}.weight", weight)]
             return names if bias is None else [*names, self._constant(f"{name}.bias", bias)]
         scales = weight_scales(weight, layer.weight_bits)
-        reads = self._quantizers.get(tensor.removesuffix(".dq"))
+        reads = self._quantizers.get(tensor)
         if bias is not None and reads:
             scales = scales_for_bias(scales, bias, reads.scale)
         integers = quantized_weight(weight, scales, layer.weight_bits)
@@ -190,3 +177,8 @@ class _Writer:
     def _add(self, kind: str, inputs: list[str], output: str, **attributes: int | float | list[int]) -> str:
         self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
         return output
+
+
+def _window(op: Op, padding: int) -> dict[str, list[int]]:
+    """The attributes of what slides over a map."""
+    return {"kernel_shape": [op.kernel] * 2, "strides": [op.stride] * 2, "pads": [padding] * 4}

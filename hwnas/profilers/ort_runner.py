@@ -26,14 +26,22 @@ def load(path: Path, threads: int) -> Callable[[], object]:
     return run
 
 
-def open_session(model: Path | bytes, threads: int) -> onnxruntime.InferenceSession:
-    """Returns a session as it is measured and as it should be deployed: sequential, all optimizations."""
+def open_session(model: Path | bytes, threads: int, spinning: bool = True) -> onnxruntime.InferenceSession:
+    """Returns a session as it is measured and as it should be deployed: sequential, all optimizations.
+
+    Args:
+        model: an ONNX file, or its bytes.
+        threads: that share an operation.
+        spinning: whether they wait for the next one awake, which is ONNX Runtime's own default.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = 3
+    if not spinning:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     source = model if isinstance(model, bytes) else str(model)
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 

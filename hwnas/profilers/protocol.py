@@ -21,6 +21,8 @@ class Protocol:
 
     Attributes:
         group_size: subjects timed in turns, so that a slow minute hits all of them alike.
+        group_bytes: a group is not added to once its artefacts are as large as this together: loaded
+            networks take two or three times as much memory.
         sample_ms: a sample averages as many calls as reach this time: short enough that its tail
             is that of single calls, long enough that the clock's own cost does not show.
         settling_calls: untimed calls before each sample; the other subjects have emptied the caches.
@@ -41,6 +43,7 @@ class Protocol:
     """
 
     group_size: int = 8
+    group_bytes: int = 1 << 30
     sample_ms: float = 0.2
     settling_calls: int = 1
     warmup_samples: int = 5

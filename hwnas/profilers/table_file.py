@@ -161,7 +161,7 @@ class _Reading:
 def _layer(row: Mapping[str, str]) -> Layer:
     """The block of a row; ValueError says which column is wrong."""
     kind = _one_of("kind", row["kind"], (*get_args(LayerKind), _DEVICE_ROW))
-    block = kind == "mbconv"
+    block = kind in ("mbconv", "bottleneck")
     layer = Layer(
         kind=kind,  # type: ignore[arg-type]
         in_channels=_whole("in_channels", row["in_channels"], least=1),
@@ -175,10 +175,14 @@ def _layer(row: Mapping[str, str]) -> Layer:
         weight_bits=_bits("weight_bits", row["weight_bits"], kind),
         activation_bits=_bits("activation_bits", row["activation_bits"], kind),
     )
-    if not block and (layer.mid_channels or layer.se):
-        raise ValueError(f"only an mbconv has mid_channels and se, but this is a {kind}")
-    if kind == "pool" and layer.in_channels != layer.out_channels:
-        raise ValueError("a pool must have as many out_channels as in_channels")
+    if not block and layer.mid_channels:
+        raise ValueError(f"only an mbconv or a bottleneck has mid_channels, but this is a {kind}")
+    if kind != "mbconv" and layer.se:
+        raise ValueError(f"only an mbconv has se, but this is a {kind}")
+    if kind in ("pool", "max_pool", "residual_conv") and layer.in_channels != layer.out_channels:
+        raise ValueError(f"a {kind} must have as many out_channels as in_channels")
+    if kind == "residual_conv" and layer.stride != 1:
+        raise ValueError(f"a residual_conv must have stride 1, but got {layer.stride}")
     return layer
 
 
@@ -210,7 +214,7 @@ def _whole(column: str, text: str, least: int) -> int:
 
 
 def _bits(column: str, text: str, kind: str) -> int:
-    if kind == "pool" and not text:
+    if kind in ("pool", "max_pool") and not text:
         return FLOAT_BITS
     bits = _whole(column, text, least=1)
     if bits > 16 and bits != FLOAT_BITS:

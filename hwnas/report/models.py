@@ -10,7 +10,7 @@ from hwnas.report.html import Html, element, join, name, text
 from hwnas.report.parts import cell, paragraph, section, table
 from hwnas.report.plot import number
 from hwnas.report.run import Model, Run
-from hwnas.spaces import FLOAT_BITS, Candidates, Layer, get_space
+from hwnas.spaces import FLOAT_BITS, Candidates, Layer, Space, get_space, space_of_definition
 from hwnas.units import format_size_bytes
 
 
@@ -35,8 +35,9 @@ def models_section(run: Run) -> Html:
 def layers_section(run: Run) -> Html:
     """Returns the chain of layers of each model as a strip of boxes."""
     words = (
-        "Each box is a layer: kernel (k), expand ratio (e) and squeeze-and-excitation (se), with its place "
-        "in the network. Coloured boxes are quantized: blue at 8 bits and above, amber below."
+        "Each box is a layer: kernel (k), expand ratio (e), squeeze-and-excitation (se), and output channels "
+        "(w) where the space leaves a choice of them, with its place in the network. Coloured boxes are "
+        "quantized: blue at 8 bits and above, amber below."
     )
     parts = [join(_chain_title(one), _chain(run, one)) for one in _by_speed(run)]
     return section("layers", "Layers of each model", paragraph(words), *parts)
@@ -116,17 +117,29 @@ def _chain_title(model: Model) -> Html:
 def _chain(run: Run, model: Model) -> Html:
     row = {**model.architecture, "bits": model.bits.model_dump() if model.bits else None}
     try:
-        candidates = Candidates.of_json(get_space(run.front.space), [row])
+        candidates = Candidates.of_json(_space(run), [row])
     except InputError as error:
         shown = json.dumps(model.architecture, sort_keys=True)
         return join(paragraph(f"The layers cannot be drawn here: {error}"), element("pre", None, text(shown)))
-    return element("ol", {"class": "chain"}, *(_box(layer) for layer in candidates.layers(0)))
+    choices = candidates.space.slot_choices
+    elastic = {slot for slot, layers in choices.items() if len({one.out_channels for one in layers}) > 1}
+    boxes = (_box(layer, layer.name in elastic) for layer in candidates.layers(0))
+    return element("ol", {"class": "chain"}, *boxes)
 
 
-def _box(layer: Layer) -> Html:
+def _space(run: Run) -> Space:
+    definition = run.config.get("space_definition")
+    return get_space(run.front.space) if definition is None else space_of_definition(definition)
+
+
+def _box(layer: Layer, elastic: bool) -> Html:
     bits = min(layer.weight_bits, layer.activation_bits)
-    words = [f"k{layer.kernel}"] if layer.kind in ("conv", "mbconv") else [layer.kind]
-    words += [f"e{layer.mid_channels / layer.in_channels:.2g}"] if layer.kind == "mbconv" else []
+    words: list[str] = [layer.kind] if layer.kind in ("pool", "max_pool", "linear") else [f"k{layer.kernel}"]
+    if layer.mid_channels:
+        # A ratio is of the channels its block is named after: ResNet's of those that leave it.
+        of = layer.out_channels if layer.kind == "bottleneck" else layer.in_channels
+        words.append(f"e{layer.mid_channels / of:.2g}")
+    words += [f"w{layer.out_channels}"] if elastic else []
     words += ["se"] if layer.se else []
     kind = None if bits >= FLOAT_BITS else "q8" if bits >= 8 else "low"
     told = (

@@ -24,6 +24,8 @@ class SearchSettings:
         rounds: at most so many times: propose, measure and evaluate, refit.
         evaluations_per_round: candidates a round, shared by the devices.
         epsilon: two rounds in a row that raise the hypervolume by less than this share end it.
+        images: so many images of the validate split, and of the test split, are evaluated on, the
+            first ones; None for all.
         budget_s: no round starts after so many seconds; None for no limit. A run with a budget
             depends on the machine's speed, not on the seed alone.
         miss_rate: chance that a proposal right at the target turns out above it; sets the margin.
@@ -39,6 +41,7 @@ class SearchSettings:
     rounds: int = 4
     evaluations_per_round: int = 16
     epsilon: float = 0.002
+    images: int | None = None
     budget_s: float | None = None
     miss_rate: float = 0.25
     nsga2: Nsga2Settings = field(default_factory=Nsga2Settings)

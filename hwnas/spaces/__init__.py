@@ -1,14 +1,17 @@
-"""Spaces of networks: genes, architectures, layers, costs. Needs numpy alone."""
+"""Spaces of networks: genes, architectures, layers, costs. Needs no torch."""
 
 from hwnas.spaces.architecture import Architecture, BitwidthPolicy, Candidate
 from hwnas.spaces.candidates import Candidates
 from hwnas.spaces.costs import Costs
 from hwnas.spaces.layer import FLOAT_BITS, Layer, Op, make_divisible
-from hwnas.spaces.mobilenet import MobileNetRecipe, MobileNetSpace, Stage
-from hwnas.spaces.network import INPUT, Network, activation_bits, random_network, subject_key
+from hwnas.spaces.mobilenet import MobileNetSpace
+from hwnas.spaces.mobilenet_recipe import MobileNetRecipe, Part, Stage
+from hwnas.spaces.network import INPUT, Network, activation_bits, operations, random_network, subject_key
 from hwnas.spaces.registry import get_space, space_names
+from hwnas.spaces.resnet import ResNetSpace
 from hwnas.spaces.scaling import compound_scaled
 from hwnas.spaces.space import Gene, Space
+from hwnas.spaces.user import open_space, space_of_definition, space_yaml
 
 __all__ = [
     "FLOAT_BITS",
@@ -24,13 +27,19 @@ __all__ = [
     "MobileNetSpace",
     "Network",
     "Op",
+    "Part",
+    "ResNetSpace",
     "Space",
     "Stage",
     "activation_bits",
     "compound_scaled",
     "get_space",
     "make_divisible",
+    "open_space",
+    "operations",
     "random_network",
     "space_names",
+    "space_of_definition",
+    "space_yaml",
     "subject_key",
 ]

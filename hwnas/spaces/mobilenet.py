@@ -1,202 +1,190 @@
 """MobileNet-style elastic spaces: stages of inverted bottlenecks with a choice in every block."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from itertools import product
-
-import numpy as np
+from typing import Any
 
 from hwnas.spaces.architecture import Architecture
-from hwnas.spaces.layer import Activation, Layer, make_divisible
-from hwnas.spaces.space import Gene, Ints, Space
+from hwnas.spaces.layer import Layer, make_divisible
+from hwnas.spaces.mobilenet_recipe import MobileNetRecipe, Stage
+from hwnas.spaces.slots import Index, SlotTables
+from hwnas.spaces.space import Gene, Space, uniform_genomes
 
-
-@dataclass(frozen=True)
-class Stage:
-    """A run of inverted bottlenecks of one width; the first carries the stride."""
-
-    width: int
-    stride: int
-    activation: Activation = "relu"
-    se: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class MobileNetRecipe:
-    """Everything that defines a MobileNet-style space.
-
-    Attributes:
-        stem_channels: outputs of the 3x3 stride-2 stem.
-        first_block_width: width of a fixed 3x3 block without expansion after the stem; 0 for none.
-        kernels, expands, depths: the choices of every block (kernel, expand ratio) and stage (how
-            many of its blocks run).
-        image_sizes: choices of the input side in px.
-        head_channels: outputs of the 1x1 convolution before the pool.
-        feature_channels: outputs of the 1x1 convolution after the pool (no normalisation, no
-            bias); 0 for none.
-    """
-
-    name: str
-    stem_channels: int
-    stem_activation: Activation
-    first_block_width: int
-    stages: tuple[Stage, ...]
-    kernels: tuple[int, ...]
-    expands: tuple[int, ...]
-    depths: tuple[int, ...]
-    image_sizes: tuple[int, ...]
-    head_channels: int
-    feature_channels: int
-    head_activation: Activation
-    norm_eps: float = 1e-5
+# The choices of a width, with their indices, and the number of their gene; None where fixed.
+_Width = tuple[int | None, tuple[int, ...]]
 
 
 class MobileNetSpace(Space):
-    """The space of a recipe; genes `ks` and `e` a block, `d` a stage, and the image size `r`.
+    """The space of a recipe.
 
-    Source: Once-for-All (Cai et al., 2020), section 3.2; the first d blocks of a stage run.
+    Genes: `ks` and `e` a block (a stage where the recipe ties them), `d` a stage, where any width
+    is a choice `w` for the stem, each stage and the feature convolution, and the image size `r`.
+
+    Source: Once-for-All (Cai et al., 2020), section 3.2; the first d blocks of a stage run. With
+    tied genes and elastic widths: BigNAS (Yu et al., 2020), section 3.
     """
 
-    def __init__(self, recipe: MobileNetRecipe, num_classes: int) -> None:
-        """Builds the vocabulary: every layer that any architecture can hold."""
+    def __init__(
+        self,
+        recipe: MobileNetRecipe,
+        num_classes: int | None = None,
+        definition: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Builds the tables of every layer that any architecture can hold."""
         self.recipe = recipe
         self.name = recipe.name
-        self.num_classes = num_classes
+        self.num_classes = num_classes or recipe.num_classes
         self.norm_eps = recipe.norm_eps
-        self._blocks = max(recipe.depths)
-        positions = len(recipe.stages) * self._blocks
-        self.genes = (
-            *(Gene("ks", i, recipe.kernels) for i in range(positions)),
-            *(Gene("e", i, recipe.expands) for i in range(positions)),
-            *(Gene("d", i, recipe.depths) for i in range(len(recipe.stages))),
-            Gene("r", None, recipe.image_sizes),
-        )
-        self._positions = positions
-        self._ids: dict[Layer, int] = {}
-        # For each slot the layer id by [image size, kernel, expand].
-        self._tables: dict[str, Ints] = {}
-        for index, size_px in enumerate(recipe.image_sizes):
-            self._enter_chain(index, size_px)
-        self.slots = tuple(self._tables)
-        self.vocabulary = tuple(self._ids)
+        self.definition = definition
+        self.genes = _genes(recipe)
+        self.tables = _Chain(recipe, self.num_classes, self.genes).tables()
 
     @property
     def num_architectures(self) -> int:
         """The number of distinct architectures, counted exactly."""
-        a_block = len(self.recipe.kernels) * len(self.recipe.expands)
-        a_stage = sum(a_block**depth for depth in self.recipe.depths)
-        return int(a_stage ** len(self.recipe.stages) * len(self.recipe.image_sizes))
-
-    def canonical(self, genomes: Ints) -> Ints:
-        """Returns genomes [n, genes] with index 0 for kernel and expand of blocks that do not run."""
-        active = self._active_blocks(genomes)
-        fixed = np.ones((len(genomes), len(self.recipe.stages) + 1), dtype=bool)
-        return np.where(np.concatenate([active, active, fixed], axis=1), genomes, 0)
-
-    def layer_ids(self, genomes: Ints) -> Ints:
-        """Returns vocabulary ids [n, slots]; -1 where the slot is empty."""
-        n = self._positions
-        active, size = self._active_blocks(genomes), genomes[:, -1]
-        ids = np.empty((len(genomes), len(self.slots)), dtype=np.int64)
-        for column, (slot, table) in enumerate(self._tables.items()):
-            position = self._position(slot)
-            if position is None:
-                ids[:, column] = table[size, 0, 0]
-            else:
-                kernel, expand = genomes[:, position], genomes[:, n + position]
-                ids[:, column] = np.where(active[:, position], table[size, kernel, expand], -1)
-        return ids
+        recipe = self.recipe
+        ways = dict.fromkeys(recipe.stem.width, 1)
+        if recipe.first:
+            ways = {recipe.first.width[0]: len(ways)}
+        for stage in recipe.stages:
+            ways = {
+                width: sum(count * _ways(stage, before, width, recipe.tied) for before, count in ways.items())
+                for width in stage.width
+            }
+        features = len(recipe.feature.width) if recipe.feature else 1
+        return sum(ways.values()) * features * len(recipe.image_sizes)
 
     def covering(self) -> list[Architecture]:
-        """Returns the deepest architectures with one kernel, expand ratio and size throughout."""
-        counts = self.choice_counts
-        rows = []
-        for size, kernel, expand in product(
-            range(len(self.recipe.image_sizes)),
-            range(len(self.recipe.kernels)),
-            range(len(self.recipe.expands)),
-        ):
-            row = counts - 1
-            row[: self._positions] = kernel
-            row[self._positions : 2 * self._positions] = expand
-            row[-1] = size
-            rows.append(row)
-        return self.architectures(np.array(rows))
+        """Returns the deepest architectures with one kernel, expand ratio and size throughout.
 
-    def _active_blocks(self, genomes: Ints) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-        n = self._positions
-        depths = np.array(self.recipe.depths)[genomes[:, 2 * n : -1]]
-        running = np.arange(self._blocks) < depths[:, :, None]
-        return running.reshape(len(genomes), n)
+        Widths alternate between two choices, so that each follows each.
+        """
+        return list(dict.fromkeys(self.architectures(uniform_genomes(self.genes))))
 
-    def _position(self, slot: str) -> int | None:
-        if not slot.startswith("stages."):
-            return None
-        _, stage, block = slot.split(".")
-        return int(stage) * self._blocks + int(block)
 
-    def _enter_chain(self, size_index: int, size_px: int) -> None:
+def mid_channels(channels: int, expand: float) -> int:
+    """Returns the inner channels of an inverted bottleneck."""
+    return channels if expand == 1 else make_divisible(round(channels * expand))
+
+
+def _ways(stage: Stage, before: int, width: int, tied: bool) -> int:
+    """How many runs of blocks a stage of this width has behind `before` channels."""
+    first = [mid_channels(before, expand) for expand in stage.expand]
+    later = [mid_channels(width, expand) for expand in stage.expand]
+    kernels = len(stage.kernel)
+    if tied:
+        shallow, deep = len(set(first)), len(set(zip(first, later, strict=True)))
+        return kernels * sum(shallow if depth == 1 else deep for depth in stage.depth)
+    a_block = kernels * len(set(later))
+    return sum(kernels * len(set(first)) * int(a_block ** (depth - 1)) for depth in stage.depth)
+
+
+def _genes(recipe: MobileNetRecipe) -> tuple[Gene, ...]:
+    owners = [stage for stage in recipe.stages for _ in range(1 if recipe.tied else stage.depth[-1])]
+    return (
+        *(Gene("ks", i, stage.kernel) for i, stage in enumerate(owners)),
+        *(Gene("e", i, stage.expand) for i, stage in enumerate(owners)),
+        *(Gene("d", i, stage.depth) for i, stage in enumerate(recipe.stages)),
+        *(Gene("w", i, part.width) for i, part in enumerate(recipe.widths) if recipe.elastic_widths),
+        Gene("r", None, recipe.image_sizes),
+    )
+
+
+class _Chain:
+    """Walks the chain of a recipe at each image size and enters the layers of every slot."""
+
+    def __init__(self, recipe: MobileNetRecipe, num_classes: int, genes: tuple[Gene, ...]) -> None:
+        self.recipe, self.num_classes, self.genes = recipe, num_classes, genes
+        self.number = {gene.name: number for number, gene in enumerate(genes)}
+        self.columns: dict[str, tuple[int, ...]] = {}
+
+    def tables(self) -> SlotTables:
+        """Returns the tables of the space."""
+        entries = [
+            entry
+            for row, size_px in enumerate(self.recipe.image_sizes)
+            for entry in self._walk({self.number["r"]: row}, size_px)
+        ]
+        return SlotTables.of([len(gene.choices) for gene in self.genes], self.columns, entries)
+
+    def _walk(self, at: dict[int, int], size_px: int) -> Iterator[tuple[str, Index, Layer]]:
         recipe = self.recipe
-        stem = Layer(
-            "conv", 3, recipe.stem_channels, size_px, kernel=3, stride=2, activation=recipe.stem_activation
-        )
-        self._enter("stem", size_index, stem)
-        channels, size = stem.out_channels, stem.out_size_px
-        if recipe.first_block_width:
-            first = Layer(
-                "mbconv",
-                channels,
-                recipe.first_block_width,
-                size,
-                kernel=3,
-                mid_channels=channels,
-                activation=recipe.stages[0].activation,
-            )
-            self._enter("first", size_index, first)
-            channels = first.out_channels
+        width = self._width(0)
+        act = recipe.stem.activation
+        for here, channels in _options(width):
+            layer = Layer("conv", 3, channels, size_px, kernel=3, stride=2, activation=act)
+            yield self._entry("stem", at | here, layer)
+        size = (size_px - 1) // 2 + 1
+        if recipe.first:
+            out, act = recipe.first.width[0], recipe.first.activation
+            for here, channels in _options(width):
+                layer = Layer("mbconv", channels, out, size, kernel=3, mid_channels=channels, activation=act)
+                yield self._entry("first", at | here, layer)
+            width = (None, (out,))
         for index, stage in enumerate(recipe.stages):
-            for block in range(self._blocks):
-                stride = stage.stride if block == 0 else 1
-                self._enter_block(f"stages.{index}.{block}", size_index, stage, channels, size, stride)
-                channels, size = stage.width, (size - 1) // stride + 1
-        self._enter_head(size_index, channels, size)
+            for block in range(stage.depth[-1]):
+                yield from self._block(at, index, block, width, size)
+                size = (size - 1) // (stage.stride if block == 0 else 1) + 1
+                width = self._width(index + 1)
+        yield from self._head(at, width, size)
 
-    def _enter_block(
-        self, slot: str, size_index: int, stage: Stage, channels: int, size_px: int, stride: int
-    ) -> None:
-        for (k, kernel), (e, expand) in product(
-            enumerate(self.recipe.kernels), enumerate(self.recipe.expands)
+    def _block(
+        self, at: dict[int, int], index: int, block: int, before: _Width, size: int
+    ) -> Iterator[tuple[str, Index, Layer]]:
+        stage = self.recipe.stages[index]
+        runs = {}
+        if block >= stage.depth[0]:
+            enough = [depth > block for depth in stage.depth].index(True)
+            runs = {self.number[f"d[{index}]"]: slice(enough, None)}
+        position = index if self.recipe.tied else sum(s.depth[-1] for s in self.recipe.stages[:index]) + block
+        ks, e = self.number[f"ks[{position}]"], self.number[f"e[{position}]"]
+        inside = list(_options(before))
+        after = list(_options(self._width(index + 1))) if block == 0 else [({}, 0)]
+        for (was, channels), (becomes, width), (k, kernel), (x, expand) in product(
+            inside, after, enumerate(stage.kernel), enumerate(stage.expand)
         ):
             layer = Layer(
                 "mbconv",
                 channels,
-                stage.width,
-                size_px,
+                width if block == 0 else channels,
+                size,
                 kernel=kernel,
-                stride=stride,
-                mid_channels=make_divisible(round(channels * expand)),
+                stride=stage.stride if block == 0 else 1,
+                mid_channels=mid_channels(channels, expand),
                 se=stage.se,
                 activation=stage.activation,
             )
-            self._enter(slot, size_index, layer, k, e)
+            yield self._entry(f"stages.{index}.{block}", {**at, **was, **becomes, ks: k, e: x, **runs}, layer)
 
-    def _enter_head(self, size_index: int, channels: int, size_px: int) -> None:
+    def _head(self, at: dict[int, int], before: _Width, size: int) -> Iterator[tuple[str, Index, Layer]]:
         recipe = self.recipe
-        act = recipe.head_activation
-        self._enter(
-            "head", size_index, Layer("conv", channels, recipe.head_channels, size_px, activation=act)
-        )
-        channels = recipe.head_channels
-        self._enter(
-            "pool", size_index, Layer("pool", channels, channels, size_px, kernel=size_px, norm=False)
-        )
-        if recipe.feature_channels:
-            feature = Layer("conv", channels, recipe.feature_channels, 1, activation=act, norm=False)
-            self._enter("feature", size_index, feature)
-            channels = recipe.feature_channels
-        self._enter("classifier", size_index, Layer("linear", channels, self.num_classes, 1, norm=False))
+        channels = recipe.head.width[0]
+        for here, inside in _options(before):
+            layer = Layer("conv", inside, channels, size, activation=recipe.head.activation)
+            yield self._entry("head", at | here, layer)
+        yield self._entry("pool", at, Layer("pool", channels, channels, size, kernel=size, norm=False))
+        width: _Width = (None, (channels,))
+        if recipe.feature:
+            width = self._width(len(recipe.stages) + 1)
+            act = recipe.feature.activation
+            for here, out in _options(width):
+                yield self._entry(
+                    "feature", at | here, Layer("conv", channels, out, 1, activation=act, norm=False)
+                )
+        for here, inside in _options(width):
+            layer = Layer("linear", inside, self.num_classes, 1, norm=False)
+            yield self._entry("classifier", at | here, layer)
 
-    def _enter(self, slot: str, size_index: int, layer: Layer, kernel: int = 0, expand: int = 0) -> None:
-        recipe = self.recipe
-        shape = (len(recipe.image_sizes), len(recipe.kernels), len(recipe.expands))
-        table = self._tables.setdefault(slot, np.zeros(shape, dtype=np.int64))
-        table[size_index, kernel, expand] = self._ids.setdefault(layer, len(self._ids))
+    def _width(self, position: int) -> _Width:
+        return self.number.get(f"w[{position}]"), self.recipe.widths[position].width
+
+    def _entry(self, slot: str, at: Mapping[int, int | slice], layer: Layer) -> tuple[str, Index, Layer]:
+        self.columns.setdefault(slot, tuple(at))
+        return slot, tuple(at.values()), layer
+
+
+def _options(width: _Width) -> Iterator[tuple[dict[int, int], int]]:
+    """Yields for each choice of a width where it stands in a table, and its channels."""
+    gene, choices = width
+    for index, channels in enumerate(choices):
+        yield ({} if gene is None else {gene: index}), channels

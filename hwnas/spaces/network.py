@@ -6,7 +6,7 @@ what is exported.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -16,6 +16,7 @@ from hwnas.spaces.layer import FLOAT_BITS, Layer, Op
 
 Floats = NDArray[np.float32]
 INPUT = "input"
+_ANY_SIGN = (-4.0, 4.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,30 +62,34 @@ def weight_shape(op: Op) -> tuple[int, ...]:
     return (op.out_channels, op.in_channels) if op.kind == "linear" else ()
 
 
+def operations(layers: Sequence[Layer]) -> Iterator[tuple[Layer, Op, tuple[str, ...]]]:
+    """Yields every operation in running order: its layer, itself, and the tensors it reads.
+
+    A tensor is named `LAYER.OP` after the operation (activation included) that makes it, `input`
+    for the image.
+    """
+    incoming = INPUT
+    for layer in layers:
+        for op in layer.ops:
+            yield layer, op, tuple(f"{layer.name}.{name}" if name else incoming for name in op.inputs)
+        incoming = f"{layer.name}.{layer.ops[-1].name}"
+
+
 def activation_bits(layers: Sequence[Layer]) -> dict[str, int]:
     """Returns the bits of every activation tensor that is quantized, by tensor name.
 
-    A tensor is named `LAYER.OP` after the operation (activation included) that makes it, `input`
-    for the image; where the activation function runs in floating point (h_swish, h_sigmoid),
-    `LAYER.OP.pre` is the tensor before it. Every tensor that an operation of a quantized layer
-    reads or writes is quantized, at the fewer bits where two layers share it; logits are not.
+    Tensors are named as `operations` names them; where the activation function runs in floating
+    point (h_swish, h_sigmoid), `LAYER.OP.pre` is the tensor before it. Every tensor that an
+    operation of a quantized layer reads or writes is quantized, at the fewer bits where two layers
+    share it; logits are not.
     """
     bits: dict[str, int] = {}
-
-    def quantize(tensor: str, layer: Layer) -> None:
-        if layer.activation_bits < FLOAT_BITS:
-            bits[tensor] = min(layer.activation_bits, bits.get(tensor, FLOAT_BITS))
-
-    incoming = INPUT
-    for layer in layers:
-        if layer.quantizable:
-            quantize(incoming, layer)
-        for op in layer.ops:
-            incoming = f"{layer.name}.{op.name}"
-            if op.kind != "linear" and layer.quantizable:
-                if op.activation in ("h_swish", "h_sigmoid"):
-                    quantize(f"{incoming}.pre", layer)
-                quantize(incoming, layer)
+    for layer, op, reads in operations(layers):
+        if layer.quantizable and layer.activation_bits < FLOAT_BITS:
+            made = f"{layer.name}.{op.name}"
+            before = [f"{made}.pre"] if op.activation in ("h_swish", "h_sigmoid") else []
+            for tensor in (*reads, *([] if op.kind == "linear" else [*before, made])):
+                bits[tensor] = min(layer.activation_bits, bits.get(tensor, FLOAT_BITS))
     return bits
 
 
@@ -102,10 +107,21 @@ def random_network(layers: Sequence[Layer], seed: int = 0) -> Network:
                 )
                 if op.bias:
                     weights[f"{layer.name}.{op.name}.bias"] = np.zeros(shape[0], np.float32)
-    ranges = {name: _plausible_range(name, layers) for name in activation_bits(layers)}
-    return Network(tuple(layers), weights, ranges)
+    plausible = _plausible_ranges(layers)
+    return Network(
+        tuple(layers), weights, {name: plausible.get(name, _ANY_SIGN) for name in activation_bits(layers)}
+    )
 
 
-def _plausible_range(tensor: str, layers: Sequence[Layer]) -> tuple[float, float]:
-    activations = {f"{layer.name}.{op.name}": op.activation for layer in layers for op in layer.ops}
-    return (0.0, 6.0) if activations.get(tensor) in ("relu", "relu6", "h_sigmoid") else (-4.0, 4.0)
+def _plausible_ranges(layers: Sequence[Layer]) -> dict[str, tuple[float, float]]:
+    """A range for each tensor that an operation makes."""
+    ranges: dict[str, tuple[float, float]] = {}
+    for layer, op, reads in operations(layers):
+        made = f"{layer.name}.{op.name}"
+        if op.activation in ("relu", "relu6", "h_sigmoid"):
+            ranges[made] = (0.0, 6.0)
+        elif op.kind in ("max_pool", "average_pool", "pool"):
+            ranges[made] = ranges.get(reads[0], _ANY_SIGN)
+        else:
+            ranges[made] = _ANY_SIGN
+    return ranges

@@ -1,24 +1,19 @@
 """Spaces by name: those that come with hwnas, and those other packages register."""
 
-from collections.abc import Callable
-
 from hwnas.errors import InputError, unknown_name
 from hwnas.plugins import load_plugin, plugin_names
 from hwnas.spaces.mobilenet import MobileNetSpace
-from hwnas.spaces.recipes import DEMO, OFA_MOBILENETV3_W10
+from hwnas.spaces.recipes import RECIPES
+from hwnas.spaces.resnet import ResNetSpace
 from hwnas.spaces.space import Space
 
 ENTRY_POINT_GROUP = "hwnas.spaces"
-
-_BUILT_IN: dict[str, Callable[[int | None], Space]] = {
-    "demo": lambda classes: MobileNetSpace(DEMO, classes or 10),
-    "ofa-mobilenetv3-w1.0": lambda classes: MobileNetSpace(OFA_MOBILENETV3_W10, classes or 1000),
-}
+_RESNET50 = "ofa-resnet50"
 
 
 def space_names() -> list[str]:
     """Returns the names of all spaces, built in and registered."""
-    return sorted({*_BUILT_IN, *plugin_names(ENTRY_POINT_GROUP)})
+    return sorted({*RECIPES, _RESNET50, *plugin_names(ENTRY_POINT_GROUP)})
 
 
 def get_space(name: str, num_classes: int | None = None) -> Space:
@@ -32,12 +27,19 @@ def get_space(name: str, num_classes: int | None = None) -> Space:
     Raises:
         InputError: no such space (with the nearest name), or fewer than two classes.
     """
-    if num_classes is not None and num_classes < 2:
-        raise InputError(f"a classifier needs at least 2 classes, but got {num_classes}")
-    if name in _BUILT_IN:
-        return _BUILT_IN[name](num_classes)
+    check_classes(num_classes)
+    if name in RECIPES:
+        return MobileNetSpace(RECIPES[name](), num_classes)
+    if name == _RESNET50:
+        return ResNetSpace(num_classes or 1000)
     make = load_plugin(ENTRY_POINT_GROUP, "space", name)
     if make is None:
         raise unknown_name("space", name, space_names())
     space: Space = make(num_classes)
     return space
+
+
+def check_classes(num_classes: int | None) -> None:
+    """Raises InputError for fewer than two classes."""
+    if num_classes is not None and num_classes < 2:
+        raise InputError(f"a classifier needs at least 2 classes, but got {num_classes}")

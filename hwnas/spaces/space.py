@@ -1,9 +1,12 @@
 """The contract of a space: genes, canonical form, and architectures turned into layers."""
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from hwnas.files import json_object
 from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.costs import CostTable
 from hwnas.spaces.layer import Layer
+from hwnas.spaces.slots import SlotTables
 
 Ints = NDArray[np.int64]
 
@@ -24,17 +28,27 @@ class Gene:
 
     Attributes:
         index: position in the group's list, or None where the group is a single number.
-        choices: ascending.
+        choices: ascending; whole numbers, or all of them floats.
+        amounts: what the choices stand for where they are not amounts themselves, such as width
+            factors behind their indices; () elsewhere.
     """
 
     group: str
     index: int | None
-    choices: tuple[int, ...]
+    choices: tuple[int, ...] | tuple[float, ...]
+    amounts: tuple[float, ...] = ()
 
     @property
     def name(self) -> str:
         """Such as `ks[3]` or `r`."""
         return self.group if self.index is None else f"{self.group}[{self.index}]"
+
+    def find(self, value: Any) -> int:
+        """Returns the index of a choice, -1 for what is none; 3.0 is no choice where 3 is, but 1 is 1.0."""
+        whole = isinstance(self.choices[0], int)
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+            return -1
+        return self.choices.index(value) if value in self.choices else -1
 
 
 class Space(ABC):
@@ -46,9 +60,8 @@ class Space(ABC):
 
     Attributes:
         name: the registered name.
-        genes: in genome order.
-        slots: the names of the places in the chain, such as `stages.0.1`.
-        vocabulary: every distinct layer, without names, in floating point.
+        genes: in genome order; the image size `r` is the last.
+        tables: the layers of each slot, without names, in floating point.
         num_classes: outputs of the classifier.
         norm_eps: what batch normalisation adds to variances.
         definition: JSON that `space_of_definition` makes the space from again, for a space that
@@ -57,23 +70,14 @@ class Space(ABC):
 
     name: str
     genes: tuple[Gene, ...]
-    slots: tuple[str, ...]
-    vocabulary: tuple[Layer, ...]
+    tables: SlotTables
     num_classes: int
     norm_eps: float = 1e-5
     definition: Mapping[str, Any] | None = None
 
     @abstractmethod
-    def canonical(self, genomes: Ints) -> Ints:
-        """Returns genomes [n, genes] with index 0 in every gene that does not matter."""
-
-    @abstractmethod
-    def layer_ids(self, genomes: Ints) -> Ints:
-        """Returns vocabulary ids [n, slots]; -1 where the slot is empty."""
-
-    @abstractmethod
     def covering(self) -> list[Architecture]:
-        """Returns a few architectures that together hold every layer of the vocabulary."""
+        """Returns a few architectures that together hold every layer of every slot."""
 
     @property
     @abstractmethod
@@ -81,19 +85,44 @@ class Space(ABC):
         """The number of distinct architectures, counted exactly."""
 
     @property
+    def slots(self) -> tuple[str, ...]:
+        """The names of the places in the chain, such as `stages.0.1`."""
+        return self.tables.slots
+
+    @property
+    def vocabulary(self) -> tuple[Layer, ...]:
+        """Every distinct layer, without names, in floating point."""
+        return self.tables.vocabulary
+
+    @property
     def image_sizes(self) -> tuple[int, ...]:
         """The choices of the input side, px, ascending."""
-        (gene,) = (gene for gene in self.genes if gene.group == "r")
-        return gene.choices
+        return tuple(int(size) for size in self.genes[-1].choices)
+
+    @cached_property
+    def key(self) -> str:
+        """The name to file things under: spaces of one name that differ have different keys."""
+        if self.definition is None:
+            return self.name
+        text = json.dumps(self.definition, sort_keys=True, separators=(",", ":"))
+        return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    def canonical(self, genomes: Ints) -> Ints:
+        """Returns genomes [n, genes] with the smallest choice that builds the same layers in each gene."""
+        return self.tables.canonical(genomes)
+
+    def layer_ids(self, genomes: Ints) -> Ints:
+        """Returns vocabulary ids [n, slots]; -1 where the slot is empty."""
+        return self.tables.layer_ids(genomes)
+
+    def active_genes(self, genomes: Ints) -> NDArray[np.bool_]:
+        """Returns which genes [n, genes] matter: those with a choice that fills a slot of theirs."""
+        return self.tables.active(genomes)
 
     @cached_property
     def slot_choices(self) -> Mapping[str, tuple[Layer, ...]]:
         """The layers that may stand in each slot, without names."""
-        found: dict[str, dict[Layer, None]] = {slot: {} for slot in self.slots}
-        ids = self.layer_ids(self.genomes(self.covering()))
-        for slot, column in zip(self.slots, ids.T, strict=True):
-            found[slot] = {self.vocabulary[row]: None for row in np.unique(column) if row >= 0}
-        return {slot: tuple(layers) for slot, layers in found.items()}
+        return self.tables.slot_choices
 
     @cached_property
     def cost_table(self) -> CostTable:
@@ -103,12 +132,7 @@ class Space(ABC):
     @cached_property
     def quantizable_slots(self) -> NDArray[np.bool_]:
         """Which slots [slots] hold layers with weights."""
-        has = np.zeros(len(self.slots), dtype=bool)
-        for architecture in (self.largest(), self.smallest()):
-            ids = self.layer_ids(self.genomes([architecture]))[0]
-            for slot, row in enumerate(ids):
-                has[slot] |= bool(row >= 0 and self.vocabulary[row].quantizable)
-        return has
+        return np.array([layers[0].quantizable for layers in self.slot_choices.values()])
 
     @cached_property
     def choice_counts(self) -> Ints:
@@ -182,10 +206,7 @@ class Space(ABC):
             )
         self._check_lengths(fields)
         values = [_pick(fields[gene.group], gene) for gene in self.genes]
-        known = [
-            gene.choices.index(value) if _is_int(value) and value in gene.choices else -1
-            for gene, value in zip(self.genes, values, strict=True)
-        ]
+        known = [gene.find(value) for gene, value in zip(self.genes, values, strict=True)]
         genome = self.canonical(np.maximum(np.array([known], dtype=np.int64), 0))
         active = self.active_genes(genome)[0]
         for gene, value, index, used in zip(self.genes, values, known, active, strict=True):
@@ -194,19 +215,6 @@ class Space(ABC):
                     f"architecture: {gene.name} must be one of {gene.choices}, but got {value!r}"
                 )
         return self.architectures(genome)[0]
-
-    def active_genes(self, genomes: Ints) -> NDArray[np.bool_]:
-        """Returns which genes [n, genes] matter: those that canonical form leaves as they are."""
-        full = np.ones_like(genomes)
-        decides = self._depth_genes()
-        full[:, decides] = genomes[:, decides]
-        kept: NDArray[np.bool_] = self.canonical(full) != 0
-        kept[:, decides] = True
-        return kept
-
-    def _depth_genes(self) -> NDArray[np.bool_]:
-        """Which genes [genes] switch others off; they are always active themselves."""
-        return np.array([gene.group == "d" for gene in self.genes])
 
     def _check_lengths(self, fields: Mapping[str, Any]) -> None:
         for group in dict.fromkeys(gene.group for gene in self.genes):
@@ -227,6 +235,28 @@ class Space(ABC):
             value = gene.choices[index]
             groups[gene.group] = value if gene.index is None else (*groups.get(gene.group, ()), value)
         return Architecture(self.name, tuple(groups.items()))
+
+
+def uniform_genomes(genes: Sequence[Gene]) -> Ints:
+    """Returns the deepest genomes [n, genes] with one choice of each group throughout.
+
+    Widths alternate between two choices, for each pair of them. Where a gene has fewer choices than
+    others of its group, its last one stands in.
+    """
+    groups = np.array([gene.group for gene in genes])
+    counts = np.array([len(gene.choices) for gene in genes])
+
+    def most(group: str) -> range:
+        return range(int(counts[groups == group].max(initial=1)))
+
+    even = np.array([(gene.index or 0) % 2 == 0 for gene in genes])
+    rows = []
+    for size, one, other, kernel, expand in product(most("r"), most("w"), most("w"), most("ks"), most("e")):
+        wanted = {"r": size, "ks": kernel, "e": expand}
+        row = np.array([wanted.get(group, count - 1) for group, count in zip(groups, counts, strict=True)])
+        row[groups == "w"] = np.where(even, one, other)[groups == "w"]
+        rows.append(np.minimum(row, counts - 1))
+    return np.array(rows, dtype=np.int64)
 
 
 def _pick(value: Any, gene: Gene) -> Any:

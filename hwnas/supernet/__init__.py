@@ -1,38 +1,73 @@
 """The supernet: elastic layers, training, recalibration, quantized evaluation, weights in and out."""
 
-from hwnas.supernet.evaluate import Evaluation, Evaluator, Prepared, evaluate, prepare
+from hwnas.supernet.evaluate import Evaluator, Prepared, evaluate, prepare
+from hwnas.supernet.evaluation import EvaluateSettings, Evaluation
 from hwnas.supernet.fold import to_network
 from hwnas.supernet.info import SupernetInfo
 from hwnas.supernet.model import Supernet
+from hwnas.supernet.official import official_state, read_official, write_official
+from hwnas.supernet.phase import Phase
+from hwnas.supernet.presets import adjusted, preset, preset_names
 from hwnas.supernet.quantize import FoldedNetwork, with_ranges
 from hwnas.supernet.recalibrate import recalibrate
 from hwnas.supernet.recipe import TrainRecipe
-from hwnas.supernet.sampling import Sampled, SamplingRule, Sandwich
+from hwnas.supernet.sampling import (
+    Alone,
+    Attentive,
+    Fair,
+    ProgressiveShrinking,
+    Sampled,
+    SamplingRule,
+    Sandwich,
+    Survey,
+)
 from hwnas.supernet.subnet import Subnet
+from hwnas.supernet.torch_device import usable_torch_device
 from hwnas.supernet.train import TrainProgress, train
 from hwnas.supernet.weights_file import demo_supernet_path, load_supernet, read_info, save_supernet
+from hwnas.supernet.workers import Processes, RayCluster, Threads, Workers, evaluate_many, local_workers
 
 __all__ = [
+    "Alone",
+    "Attentive",
+    "EvaluateSettings",
     "Evaluation",
     "Evaluator",
+    "Fair",
     "FoldedNetwork",
+    "Phase",
     "Prepared",
+    "Processes",
+    "ProgressiveShrinking",
+    "RayCluster",
     "Sampled",
     "SamplingRule",
     "Sandwich",
     "Subnet",
     "Supernet",
     "SupernetInfo",
+    "Survey",
+    "Threads",
     "TrainProgress",
     "TrainRecipe",
+    "Workers",
+    "adjusted",
     "demo_supernet_path",
     "evaluate",
+    "evaluate_many",
     "load_supernet",
+    "local_workers",
+    "official_state",
     "prepare",
+    "preset",
+    "preset_names",
     "read_info",
+    "read_official",
     "recalibrate",
     "save_supernet",
     "to_network",
     "train",
+    "usable_torch_device",
     "with_ranges",
+    "write_official",
 ]

@@ -10,7 +10,7 @@ from torch import Tensor
 from hwnas import files
 from hwnas.errors import InputError
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,9 @@ class Checkpoint:
         weights: of the supernet, its statistics included.
         optimizer: `state_dict` of the optimizer.
         average: the averaged weights, where the recipe has them.
+        teacher: weights of the fixed network that later phases learn from, once there is one.
+        scaler: `state_dict` of the loss scaler; empty but for fp16.
+        surveyed: accuracies that the sampling rule asked for, once they are taken.
     """
 
     identity: dict[str, Any]
@@ -32,6 +35,9 @@ class Checkpoint:
     weights: dict[str, Tensor]
     optimizer: dict[str, Any]
     average: dict[str, Tensor] | None
+    teacher: dict[str, Tensor] | None
+    scaler: dict[str, Any]
+    surveyed: dict[str, Any] | None
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -63,3 +69,11 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> Checkpoint | None:
                 f"delete it to train anew, or name another output"
             )
     return found
+
+
+def saved_step(path: Path) -> int:
+    """Returns the step of the checkpoint at `path`; 0 where there is none that can be read."""
+    try:
+        return int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["step"])
+    except Exception:  # as above; this one serves a message alone
+        return 0

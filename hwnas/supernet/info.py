@@ -17,6 +17,7 @@ class SupernetInfo:
         data: the name of the data set.
         data_fingerprint: the digest of the data set.
         metrics: figures taken after training, such as accuracies in percent.
+        space_definition: what `space_of_definition` makes the space from, where no name stands for it.
     """
 
     space: str
@@ -26,3 +27,4 @@ class SupernetInfo:
     data: str
     data_fingerprint: str
     metrics: Mapping[str, float] = field(default_factory=dict)
+    space_definition: Mapping[str, Any] | None = None

@@ -36,13 +36,17 @@ class Supernet(nn.Module):
         generator: torch.Generator | None = None,
         info: SupernetInfo | None = None,
     ) -> None:
-        """Makes fresh weights, drawn from `generator` (seeded with 0 where not given)."""
+        """Makes fresh weights, drawn from `generator` (seeded with 0 where not given).
+
+        Inside `with torch.device("meta")` weights have shapes alone, to be filled from a file.
+        """
         super().__init__()
         self.space = space
         self.info = info
         for slot, choices in space.slot_choices.items():
             nest(self, slot, ElasticLayer(choices, space.norm_eps))
-        initialise(self, generator or torch.Generator().manual_seed(0))
+        if not any(parameter.is_meta for parameter in self.parameters()):
+            initialise(self, generator or torch.Generator("cpu").manual_seed(0))
 
     def forward(self, x_NCHW: Tensor, architecture: Architecture) -> Tensor:
         """Returns logits [N, classes] of one architecture.
@@ -65,13 +69,13 @@ class Supernet(nn.Module):
         """
         layers = own_layers(self.space, architecture)
         subnet = Subnet(layers, self.space.norm_eps, device="meta")
-        with torch.no_grad():
-            for layer in layers:
-                for op in layer.ops:
-                    if op.weights:
-                        self._copy(subnet, f"{layer.name}.{op.name}", op)
-                    if op.weights and op.norm:
-                        self._copy(subnet, f"{layer.name}.{norm_name(op)}", op)
+        for layer in layers:
+            elastic, static = self.get_submodule(layer.name), subnet.get_submodule(layer.name)
+            for op in layer.ops:
+                if op.weights:
+                    _copy(elastic, static, op.name, op)
+                if op.weights and op.norm:
+                    _copy(elastic, static, norm_name(op), op)
         return subnet.train(self.training)
 
     def digest(self) -> str:
@@ -82,12 +86,19 @@ class Supernet(nn.Module):
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def _copy(self, subnet: Subnet, path: str, op: Op) -> None:
-        """Puts copies of the tensors in use at `path` into the module of that name."""
-        source, target = self.get_submodule(path), subnet.get_submodule(path)
-        assert isinstance(source, ElasticConv2d | ElasticDepthwise | ElasticLinear | ElasticNorm)
-        for name, tensor in source.active(op).items():
+
+def _copy(elastic: nn.Module, static: nn.Module, name: str, op: Op) -> None:
+    """Puts copies of the tensors in use into the module of the same name in a static layer."""
+    source, target = elastic._modules[name], static._modules[name]
+    assert isinstance(source, ElasticConv2d | ElasticDepthwise | ElasticLinear | ElasticNorm)
+    assert target is not None
+    # Past `setattr`, whose checks take as long as the copies.
+    with torch.no_grad():
+        for part, tensor in source.active(op).items():
             copy = tensor.detach().clone()
-            setattr(target, name, copy if name.startswith("running_") else nn.Parameter(copy))
-        if isinstance(source, ElasticNorm):
-            target.num_batches_tracked = torch.zeros((), dtype=torch.long)
+            if part in target._parameters:
+                target._parameters[part] = nn.Parameter(copy)
+            else:
+                target._buffers[part] = copy
+    if isinstance(source, ElasticNorm):
+        target._buffers["num_batches_tracked"] = torch.zeros((), dtype=torch.long)

@@ -23,7 +23,7 @@ from hwnas.profilers.quantizer import (
     scales_for_bias,
     weight_scales,
 )
-from hwnas.spaces import FLOAT_BITS, INPUT, Network, Op, activation_bits
+from hwnas.spaces import FLOAT_BITS, INPUT, Network, Op, activation_bits, operations
 from hwnas.supernet.chain import OnTensor, activate, run_ops
 
 
@@ -137,7 +137,7 @@ def with_ranges(network: Network, batches: Iterable[Tensor]) -> Network:
     runner = FoldedNetwork(replace(network, layers=as_float))
     with torch.inference_mode():
         for x_NCHW in batches:
-            runner.observe(x_NCHW, see)
+            runner.to(x_NCHW.device).observe(x_NCHW, see)
     if not ends[next(iter(ends))]:
         raise InputError("activation ranges need images, but got none; is the calibrate split empty?")
     ranges = {}
@@ -156,12 +156,9 @@ def _weights(
 ) -> dict[str, NDArray[np.float32]]:
     """Returns the weights that run: those of quantized layers after quantizing and back."""
     weights = dict(network.weights)
-    read = INPUT
-    for layer in network.layers:
-        for op in layer.ops:
-            if op.weights and layer.weight_bits < FLOAT_BITS:
-                _quantize(weights, f"{layer.name}.{op.name}", layer.weight_bits, quantizers.get(read))
-            read = f"{layer.name}.{op.name}"
+    for layer, op, reads in operations(network.layers):
+        if op.weights and layer.weight_bits < FLOAT_BITS:
+            _quantize(weights, f"{layer.name}.{op.name}", layer.weight_bits, quantizers.get(reads[0]))
     return weights
 
 

@@ -45,10 +45,6 @@ def recalibrate_in_place(module: AnyModule, batches: Iterable[Tensor]) -> AnyMod
             for x_NCHW in batches:
                 num_images += len(x_NCHW)
                 module(x_NCHW)
-    except ValueError as error:
-        raise InputError(
-            "BN recalibration needs more than one value a channel in each batch; give larger batches"
-        ) from error
     finally:
         for average in averages:
             average.close()
@@ -63,34 +59,33 @@ class _Average:
     """Running sums of one normalisation's batch statistics."""
 
     def __init__(self, norm: nn.BatchNorm2d) -> None:
-        self._norm, self._momentum = norm, norm.momentum
-        self._weight = 0
-        self._mean, self._var = torch.zeros(2, norm.num_features, dtype=torch.float64)
-        # With momentum 1 the running statistics after a batch are those of that batch alone.
-        norm.momentum = 1.0
-        norm.train()
-        self._handle = norm.register_forward_hook(self._add)
+        self._norm, self._num_images = norm, 0
+        self._sums = torch.zeros_like(torch.stack(statistics(norm)), dtype=torch.float64)
+        self._handle = norm.register_forward_pre_hook(self._add)
 
-    def _add(self, norm: nn.BatchNorm2d, inputs: tuple[Tensor], output: Tensor) -> None:
-        mean, var = statistics(norm)
-        num_images = len(inputs[0])
-        num_values = inputs[0].numel() // inputs[0].shape[1]
-        self._weight += num_images
-        self._mean += num_images * mean.double()
-        self._var += num_images * var.double() * ((num_values - 1) / num_values)
+    def _add(self, norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
+        (x_NCHW,) = inputs
+        if x_NCHW.numel() <= norm.num_features:
+            raise InputError(
+                "BN recalibration needs more than one value a channel in each batch; give larger batches"
+            )
+        # The normalisation then works in evaluation mode with the very numbers that are averaged:
+        # after a single batch the network answers, to the last bit, as it did on that batch.
+        found = torch.batch_norm_update_stats(x_NCHW, None, None, 0.0)
+        for own, new in zip(statistics(norm), found, strict=True):
+            own.copy_(new)
+        self._sums += len(x_NCHW) * torch.stack(found)
+        self._num_images += len(x_NCHW)
 
     def close(self) -> None:
-        """Puts the normalisation back into evaluation mode."""
+        """Leaves the normalisation without the hook."""
         self._handle.remove()
-        self._norm.momentum = self._momentum
-        self._norm.eval()
 
     def settle(self) -> None:
         """Writes the averages into the normalisation; one that never ran keeps what it had."""
-        if self._weight:
-            mean, var = statistics(self._norm)
-            mean.copy_(self._mean / self._weight)
-            var.copy_(self._var / self._weight)
+        if self._num_images:
+            for own, total in zip(statistics(self._norm), self._sums, strict=True):
+                own.copy_(total / self._num_images)
 
 
 def statistics(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:

@@ -58,10 +58,17 @@ class StaticLayer(nn.Module):
         return x if norm is None else norm(x)
 
 
+class _Undrawn(nn.Conv2d):
+    """A convolution whose weights are to be given: drawing them would take most of an extraction."""
+
+    def reset_parameters(self) -> None:
+        """Draws nothing."""
+
+
 def _module(op: Op, device: torch.device | str | None) -> nn.Module:
     if op.kind == "linear":
         return nn.Linear(op.in_channels, op.out_channels, device=device)
-    return nn.Conv2d(
+    conv = (_Undrawn if device == "meta" else nn.Conv2d)(
         op.in_channels,
         op.out_channels,
         op.kernel,
@@ -71,3 +78,5 @@ def _module(op: Op, device: torch.device | str | None) -> nn.Module:
         bias=op.bias and not op.norm,
         device=device,
     )
+    conv.__class__ = nn.Conv2d  # tools that read networks ask for torch's own class
+    return conv

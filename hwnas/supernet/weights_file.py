@@ -1,7 +1,8 @@
 """Supernet files: safetensors with metadata; nothing in them can run code."""
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from hwnas import files
 from hwnas.errors import InputError
-from hwnas.spaces import Space, get_space
+from hwnas.spaces import Space, get_space, space_of_definition
 from hwnas.supernet.info import SupernetInfo
 from hwnas.supernet.model import Supernet
 
@@ -33,7 +34,8 @@ def save_supernet(supernet: Supernet, path: Path) -> None:
         InputError: the folder cannot be written to.
     """
     assert supernet.info is not None
-    metadata = {name: json.dumps(value, sort_keys=True) for name, value in asdict(supernet.info).items()}
+    info = replace(supernet.info, space_definition=supernet.space.definition)
+    metadata = {name: json.dumps(value, sort_keys=True) for name, value in asdict(info).items()}
     state = {name: tensor.detach().contiguous() for name, tensor in supernet.state_dict().items()}
     with files.replacing(path) as temporary:
         save_file(state, temporary, {"format": _FORMAT, **metadata})
@@ -67,16 +69,33 @@ def load_supernet(path: Path, space: Space | None = None) -> Supernet:
             f"supernet {path} is of space '{info.space}' with {info.num_classes} classes, but "
             f"'{space.name}' with {space.num_classes} is in use; name a supernet of that space"
         )
-    served = space or get_space(info.space, info.num_classes)
-    supernet = Supernet(served, info=info)
+    if space is not None and _text(space.definition) != _text(info.space_definition):
+        raise InputError(
+            f"supernet {path} is of another definition of space '{space.name}' than the one in use; "
+            f"name a supernet of that definition, or give the two spaces different names"
+        )
+    with torch.device("meta"):
+        supernet = Supernet(space or _space(info), info=info)
     try:
         with safe_open(path, framework="pt") as opened:
-            state = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
+            # Copies: a tensor may be a window on the file, which others may change.
+            state = {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError) as error:
         raise _unreadable(path, error) from error
     _check_fits(path, state, supernet.state_dict())
-    supernet.load_state_dict(state)
+    supernet.load_state_dict(state, assign=True)
     return supernet.eval()
+
+
+def _space(info: SupernetInfo) -> Space:
+    if info.space_definition is None:
+        return get_space(info.space, info.num_classes)
+    return space_of_definition(info.space_definition, info.num_classes)
+
+
+def _text(definition: Mapping[str, Any] | None) -> str:
+    """Returns what two equal definitions share: JSON tells no tuples from lists."""
+    return json.dumps(definition, sort_keys=True)
 
 
 def _check_header(path: Path) -> None:
@@ -110,8 +129,11 @@ def _info(path: Path, metadata: dict[str, str]) -> SupernetInfo:
         )
     try:
         fields: dict[str, Any] = {name: json.loads(metadata[name]) for name in _FIELDS}
-        info = SupernetInfo(**{**fields, "image_sizes": tuple(fields["image_sizes"])})
+        definition = json.loads(metadata.get("space_definition", "null"))  # files of version 0.1 have none
+        fields |= {"image_sizes": tuple(fields["image_sizes"]), "space_definition": definition}
+        info = SupernetInfo(**fields)
         ok = isinstance(info.space, str) and isinstance(info.num_classes, int)
+        ok = ok and isinstance(definition, dict | None)
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"supernet {path} has damaged metadata ({error!r}); make it anew") from error
     if not ok:

@@ -48,6 +48,14 @@ def test_classes_only_are_split_four_ways(tmp_path: Path, write_classes: Write) 
         assert np.bincount(dataset.split(name).labels).tolist() == [len(dataset.split(name)) // 2] * 2
 
 
+def test_the_first_images_of_a_split_are_of_all_classes(tmp_path: Path, write_classes: Write) -> None:
+    """What takes the first n of a split, such as recalibration, must not take one class alone."""
+    dataset = imagefolder(write_classes(tmp_path, classes=("ape", "bee", "cat"), count=60), SMALL)
+    labels = dataset.split("train").labels
+    assert set(labels[:20].tolist()) == {0, 1, 2}
+    assert np.bincount(labels[: len(labels) // 2]).min() > len(labels) // 10
+
+
 def test_labels_follow_the_sorted_class_names(tmp_path: Path, write_classes: Write) -> None:
     dataset = imagefolder(write_classes(tmp_path, classes=("zebra", "ape", "Bee")), SMALL)
     assert dataset.class_names == ("Bee", "ape", "zebra")

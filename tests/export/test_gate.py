@@ -6,6 +6,9 @@ import pytest
 from hwnas.errors import InputError
 from hwnas.export.accuracy import Accuracy, accuracy
 from hwnas.export.gate import check_agreement, file_logits
+from hwnas.export.onnx import export_onnx
+from hwnas.spaces import random_network
+from tests.chains import residual_chain
 
 LOGITS = np.random.default_rng(0).standard_normal((200, 10)).astype(np.float32)
 
@@ -61,6 +64,15 @@ def test_a_file_that_onnx_runtime_does_not_load_is_an_error_of_one_line(tmp_path
     with pytest.raises(InputError, match="ONNX Runtime does not load") as caught:
         file_logits(tmp_path / "model.onnx")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("bits", [32, 8])
+def test_logits_do_not_depend_on_the_threads(tmp_path: Path, bits: int) -> None:
+    path = export_onnx(random_network(residual_chain(37, bits)), tmp_path / "model.onnx")
+    images = np.random.default_rng(0).standard_normal((8, 3, 37, 37)).astype(np.float32)
+    one, two, every = (file_logits(path, threads)(images) for threads in (1, 2, None))
+    np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(every, one, rtol=1e-5, atol=1e-5)
 
 
 def test_accuracy_counts_over_batches() -> None:

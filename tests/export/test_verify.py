@@ -8,6 +8,8 @@ import pytest
 from hwnas.errors import InputError
 from hwnas.export.verify import Batches, Check, Verification, open_claimed, verify_model
 from hwnas.profilers import Protocol, get_device
+from hwnas.spaces import get_space
+from hwnas.spaces.recipes import RECIPES
 
 FAST = Protocol(samples_least=10, samples_most=10, warmup_ms=5.0)
 Export = Callable[..., Path]
@@ -40,6 +42,17 @@ def test_an_accuracy_that_is_not_there_fails(export: Export, batches: Give) -> N
     assert checks(found)["accuracy_top1"].claimed == 99.5
 
 
+@pytest.mark.parametrize(("n", "looked_at"), [(7, 7), (10**6, None), (0, None), (-3, None), ("7", None)])
+def test_an_accuracy_is_checked_on_the_images_it_is_about(
+    export: Export, batches: Give, n: object, looked_at: int | None
+) -> None:
+    path = export(accuracy_top1={"value": 50.0, "split": "test", "n": n})
+    side = open_claimed(path).size_px
+    every = sum(len(labels) for _, labels in batches("test", side))
+    note = checks(verify_model(open_claimed(path), None, batches))["accuracy_top1"].note
+    assert f"on {looked_at or every} images" in note
+
+
 def test_claims_of_another_machine_are_measured_but_not_judged(export: Export) -> None:
     path = export(device_fingerprint="0" * 16, latency_ms=1e-4)
     found = verify_model(open_claimed(path), get_device("cpu-ort"), None, FAST)
@@ -65,6 +78,8 @@ def test_a_file_without_claims_is_refused(export: Export) -> None:
         ("architecture", "{}", "must name its space"),
         ("architecture", '{"space": "nowhere"}', "unknown space"),
         ("architecture", '{"space": "demo"}', "must have the fields"),
+        ("space_definition", '{"name": "mine"}', "the space's definition"),
+        ("space_definition", "7", "must be a JSON object"),
         ("bits", '{"weights": [3], "activations": [3]}', "must be a list of"),
         ("latency_ms", '{"value": NaN}', "not negative"),
         ("latency_ms", '{"value": "fast"}', "not negative"),
@@ -82,6 +97,20 @@ def test_malformed_claims_are_refused_in_one_line(export: Export, key: str, text
     with pytest.raises(InputError, match=says) as caught:
         open_claimed(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_a_user_s_space_brings_its_definition(export: Export) -> None:
+    definition = RECIPES["demo"]().model_copy(update={"name": "mine"}).model_dump(mode="json")
+    architecture = {**get_space("demo").smallest().to_json(), "space": "mine"}
+    model = open_claimed(export(architecture=architecture, space_definition=definition))
+    assert (model.space.name, model.space.num_classes) == ("mine", 10)
+    assert verify_model(model, get_device("cpu-ort", model.space), None, FAST).passed
+
+
+def test_a_claim_of_more_weights_than_the_file_has_is_refused_unbuilt(export: Export) -> None:
+    wider = {**get_space("demo").smallest().to_json(), "e": [6] * 9}
+    with pytest.raises(InputError, match="too small to hold its weights"):
+        open_claimed(export(architecture=wider))
 
 
 def test_a_graph_that_is_not_the_claimed_network_is_refused_before_it_runs(export: Export) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 
-from hwnas.predictors.features import TOTALS, encoding, encoding_groups, one_hot, totals
-from hwnas.spaces import Candidates, Space
+from hwnas.predictors.features import TOTALS, encoding, encoding_groups, moved_elements, one_hot, totals
+from hwnas.spaces import Candidates, Layer, Space
 from tests.predictors.truth import drawn
 
 
@@ -9,8 +9,8 @@ def _column(candidates: Candidates, name: str) -> np.ndarray:
     return totals(candidates)[:, TOTALS.index(name)]
 
 
-def test_work_adds_up_to_the_macs_of_the_costs(demo: Space, ofa: Space) -> None:
-    for space in (demo, ofa):
+def test_work_adds_up_to_the_macs_of_the_costs(demo: Space, ofa: Space, real: Space) -> None:
+    for space in (demo, ofa, real):
         candidates = drawn(space, 50, 0, mixed=True)
         kinds = ("pointwise", "depthwise", "dense", "vector")
         work = sum(_column(candidates, kind + end) for kind in kinds for end in ("", "_quantized"))
@@ -45,6 +45,31 @@ def test_floating_point_has_no_quantized_work(demo: Space) -> None:
         at for at, name in enumerate(TOTALS) if name.endswith("_quantized") or name.startswith("border")
     ]
     assert not table[:, quantized].any()
+
+
+def test_a_sum_reads_two_maps_and_a_shortcut_the_layer_s_input() -> None:
+    block = Layer("bottleneck", 8, 16, 5, 3, 2, mid_channels=4, activation="relu")
+    moved = {op.name: moved_elements(op) for op in block.ops}
+    assert moved == {
+        "conv1": 25 * (8 + 4),
+        "conv2": 4 * (25 + 9),
+        "conv3": 9 * (4 + 16),
+        "shortcut_pool": 8 * (25 + 9),
+        "shortcut": 9 * (8 + 16),
+        "add": 9 * 3 * 16,
+    }
+
+
+def test_genes_are_encoded_by_what_they_stand_for(real: Space) -> None:
+    candidates = drawn(real, 40, 5)
+    table, groups = encoding(candidates), encoding_groups(real)
+    assert set(groups) == {gene.group for gene in real.genes} | {"weight_bits", "activation_bits"}
+    assert 0 <= table.min() <= table.max() == 1
+    for column, gene in enumerate(real.genes):
+        active = real.active_genes(candidates.genomes)[:, column]
+        amounts = np.array(gene.amounts or gene.choices)[candidates.genomes[:, column]]
+        expected = np.where(active, amounts / max(gene.amounts or gene.choices), 0)
+        np.testing.assert_allclose(table[:, column], expected)
 
 
 def test_encoding_is_zero_where_depth_switches_off_and_names_its_columns(demo: Space) -> None:

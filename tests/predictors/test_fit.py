@@ -57,6 +57,30 @@ def test_latencies_are_predicted_from_a_hundred_measurements(demo: Space, mixed:
     assert fitted.score == score(fitted.held_out, latency[:100])
 
 
+@pytest.mark.parametrize("mixed", [False, True])
+def test_latencies_of_large_spaces_are_predicted_too(real: Space, mixed: bool, tmp_path: Path) -> None:
+    candidates = drawn(real, 580, 5, mixed)
+    latency = true_latency_ms(candidates, 5)
+    fitted = fit_and_score(real, candidates[:80], latency[:80])
+    got = score(fitted.predictor.predict(candidates[80:]), latency[80:])
+    assert got.mape_percent is not None
+    assert got.kendall_tau is not None
+    # Thousands of kernels, each off by a factor of its own: 80 networks have not shown them all.
+    assert got.mape_percent < 5
+    assert got.kendall_tau > 0.9
+    assert 0.82 <= got.coverage_90 <= 0.98
+    fitted.predictor.save(tmp_path / "p.json")
+    again = load_predictor(tmp_path / "p.json")
+    np.testing.assert_array_equal(again.mean(candidates[80:]), fitted.predictor.mean(candidates[80:]))
+
+
+def test_accuracies_of_large_spaces_are_predicted(real: Space) -> None:
+    candidates = drawn(real, 400, 6)
+    accuracy = true_accuracy(candidates, 6)
+    fitted = fit_and_score(real, candidates[:100], accuracy[:100], metric="accuracy_top1")
+    assert score(fitted.predictor.predict(candidates[100:]), accuracy[100:]).kendall_tau > 0.6
+
+
 def test_accuracies_are_predicted_through_their_noise(demo: Space) -> None:
     candidates = drawn(demo, 1100, 6, mixed=True)
     accuracy = true_accuracy(candidates, 6)

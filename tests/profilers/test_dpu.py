@@ -10,6 +10,7 @@ import pytest
 from hwnas.errors import InputError
 from hwnas.profilers import dpu
 from hwnas.spaces import Layer, Op
+from tests.chains import residual_chain
 
 KV260 = dpu.get_accelerator("kv260")
 ZCU102 = dpu.get_accelerator("zcu102")
@@ -65,7 +66,7 @@ def chain(stem: Layer, stages: list[tuple[int, int, int, int, int]], se: bool = 
 
 
 def resnet50() -> list[Op]:
-    ops = [Op("stem", "conv", 3, 64, 224, 7, 2), Op("pool", "depthwise", 64, 64, 112, 3, 2)]
+    ops = [Op("stem", "conv", 3, 64, 224, 7, 2), Op("pool", "max_pool", 64, 64, 112, 3, 2)]
     channels, size = 64, 56
     for width, repeats, first_stride in [(64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)]:
         for index in range(repeats):
@@ -136,6 +137,24 @@ class TestCycles:
     def test_a_global_pool_and_an_addition(self) -> None:
         assert dpu.op_costs(Op("pool", "pool", 1280, 1280, 7), KV260) == [dpu.OpCost("alu", 1 * 49 * 80, 0)]
         assert dpu.op_costs(Op("add", "add", 24, 24, 56), KV260) == [dpu.OpCost("alu", 784 * 2, 0)]
+
+    def test_a_pool_of_windows(self) -> None:
+        # 3,136 px / 4, 9 taps, 4 groups; 802,816 in and 200,704 out exceed the 524,288 on chip.
+        assert dpu.op_costs(Op("pool", "max_pool", 64, 64, 112, 3, 2), KV260) == [
+            dpu.OpCost("alu", 784 * 9 * 4, 802_816 + 200_704)
+        ]
+        # An odd side: 29 px in, 15 out, the last window cut short: ceil(225/4)=57.
+        assert dpu.op_costs(Op("pool", "average_pool", 32, 32, 29, 2, 2), KV260) == [
+            dpu.OpCost("alu", 57 * 4 * 2, 0)
+        ]
+
+    def test_a_bottleneck_runs_its_shortcut_too(self) -> None:
+        block = Layer("bottleneck", 64, 256, 56, 3, 2, 64, activation="relu")
+        costs = [dpu.op_costs(op, KV260) for op in block.ops]
+        assert [one.engine for (one,) in costs] == ["conv"] * 3 + ["alu", "conv", "alu"]
+        assert dpu.layer_latency_ms(block, KV260) == pytest.approx(
+            sum(one.latency_us(KV260) for (one,) in costs) / 1e3
+        )
 
     def test_a_classifier_is_bound_by_its_weights(self) -> None:
         op = Op("linear", "linear", 1280, 1000, 1)
@@ -214,6 +233,7 @@ class TestRefusal:
         block = Layer("mbconv", 24, 40, 28, 5, 2, 144, True, "h_swish", weight_bits=8, activation_bits=8)
         pool = Layer("pool", 160, 160, 7, kernel=7, norm=False)
         assert [dpu.refusal(layer, ZCU102) for layer in (self.CONV, block, pool)] == [None] * 3
+        assert [dpu.refusal(layer, ZCU102) for layer in residual_chain(224, 8)] == [None] * 10
 
     @pytest.mark.parametrize(
         ("layer", "reason"),
@@ -225,6 +245,7 @@ class TestRefusal:
             (replace(CONV, out_channels=4097), "at most 4096 channels"),
             (replace(CONV, in_channels=4096, kernel=5), "at most 2048, but got 6400"),
             (Layer("pool", 16, 16, 300, kernel=300, norm=False), "pools of at most 256 px"),
+            (Layer("max_pool", 16, 16, 300, kernel=257), "pools of at most 256 px"),
         ],
     )
     def test_what_exceeds_the_core_is_refused(self, layer: Layer, reason: str) -> None:

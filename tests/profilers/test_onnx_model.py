@@ -14,7 +14,18 @@ from torch.nn import functional as F
 
 from hwnas.profilers.onnx_model import onnx_model
 from hwnas.profilers.quantizer import activation_quantizer, fake_quantized_weight
-from hwnas.spaces import FLOAT_BITS, Candidates, Layer, Network, activation_bits, get_space, random_network
+from hwnas.spaces import (
+    FLOAT_BITS,
+    Candidates,
+    Layer,
+    Network,
+    activation_bits,
+    get_space,
+    operations,
+    random_network,
+)
+from hwnas.spaces.layer import Activation
+from tests.chains import residual_chain
 
 ACTIVATIONS = {
     "none": lambda x: x,
@@ -49,33 +60,45 @@ def reference(network: Network, x: np.ndarray) -> np.ndarray:
             return tensor
         return torch.from_numpy(activation_quantizer(*network.ranges[name], bits[name]).fake(tensor.numpy()))
 
-    tensor = settle(torch.from_numpy(x), "input")
-    for layer in network.layers:
-        incoming, made = tensor, {}
-        for op in layer.ops:
-            name = f"{layer.name}.{op.name}"
-            if op.kind == "pool":
-                tensor = tensor.mean((2, 3), keepdim=True)
-            elif op.kind == "scale":
-                tensor = made["depthwise"] * tensor
-            elif op.kind == "add":
-                tensor = tensor + incoming
+    held = {"input": settle(torch.from_numpy(x), "input")}
+    for layer, op, reads in operations(network.layers):
+        name = f"{layer.name}.{op.name}"
+        first, *others = (held[one] for one in reads)
+        if op.kind == "pool":
+            tensor = first.mean((2, 3), keepdim=True)
+        elif op.kind == "scale":
+            tensor = first * others[0]
+        elif op.kind == "add":
+            tensor = first + others[0]
+        elif op.kind == "max_pool":
+            padded = F.pad(first, [op.kernel // 2] * 4, value=-torch.inf)
+            tensor = F.max_pool2d(padded, op.kernel, op.stride)
+        elif op.kind == "average_pool":
+            tensor = window_means(first, op.kernel)
+        else:
+            weight = network.weights[f"{name}.weight"]
+            if layer.weight_bits < FLOAT_BITS:
+                weight = fake_quantized_weight(weight, layer.weight_bits)
+            bias = torch.from_numpy(network.weights[f"{name}.bias"]) if op.bias else None
+            if op.kind == "linear":
+                tensor = F.linear(first.flatten(1), torch.from_numpy(weight), bias)
             else:
-                weight = network.weights[f"{name}.weight"]
-                if layer.weight_bits < FLOAT_BITS:
-                    weight = fake_quantized_weight(weight, layer.weight_bits)
-                bias = torch.from_numpy(network.weights[f"{name}.bias"]) if op.bias else None
-                if op.kind == "linear":
-                    tensor = F.linear(tensor.flatten(1), torch.from_numpy(weight), bias)
-                else:
-                    groups = op.in_channels if op.kind == "depthwise" else 1
-                    tensor = F.conv2d(
-                        tensor, torch.from_numpy(weight), bias, op.stride, op.kernel // 2, groups=groups
-                    )
-                    if op.activation != "none":
-                        tensor = ACTIVATIONS[op.activation](settle(tensor, f"{name}.pre"))
-            tensor = made[op.name] = settle(tensor, name)
-    return tensor.numpy()
+                groups = op.in_channels if op.kind == "depthwise" else 1
+                tensor = F.conv2d(
+                    first, torch.from_numpy(weight), bias, op.stride, op.kernel // 2, groups=groups
+                )
+        if op.activation != "none":
+            tensor = ACTIVATIONS[op.activation](settle(tensor, f"{name}.pre"))
+        held[name] = settle(tensor, name)
+    return held[name].numpy()
+
+
+def window_means(x: torch.Tensor, kernel: int) -> torch.Tensor:
+    """The mean of each window that does not overlap others, cut short at the end of the map."""
+    rows = [
+        torch.stack([part.mean((2, 3)) for part in strip.split(kernel, 3)], 2) for strip in x.split(kernel, 2)
+    ]
+    return torch.stack(rows, 2)
 
 
 def run(model: onnx.ModelProto, x: np.ndarray, optimized: Path | None = None) -> np.ndarray:
@@ -135,6 +158,43 @@ def test_the_quantized_model_agrees_with_the_shared_quantizer() -> None:
     # Ties that round the other way move a tensor by one step of 255 and travel on.
     assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()
     assert (found.argmax(1) == expected.argmax(1)).mean() > 0.9
+
+
+@pytest.mark.parametrize("size_px", [32, 33, 37, 42])
+@pytest.mark.parametrize("activation", ["relu", "h_swish"])
+def test_residual_chains_compute_what_they_say_at_every_size(size_px: int, activation: Activation) -> None:
+    network = with_biases(random_network(residual_chain(size_px, activation=activation)))
+    x = images(network)
+    model = onnx_model(network)
+    onnx.checker.check_model(model, full_check=True)
+    expected = reference(network, x)
+    np.testing.assert_allclose(run(model, x), expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
+    quantized = replace(network, layers=residual_chain(size_px, 8, activation))
+    quantized = settled_ranges(replace(quantized, ranges=dict.fromkeys(activation_bits(quantized.layers))), x)
+    found, expected = run(onnx_model(quantized), x), reference(quantized, x)
+    assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()
+
+
+def test_a_quantized_residual_network_runs_on_integer_kernels_throughout(tmp_path: Path) -> None:
+    network = random_network(residual_chain(37, 8))
+    run(onnx_model(network), images(network, 1), tmp_path / "optimized.onnx")
+    kinds = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
+    ops = Counter(op.kind for layer in network.layers for op in layer.ops)
+    assert kinds["QLinearConv"] == ops["conv"]
+    assert kinds["QLinearAdd"] == ops["add"]
+    assert kinds["QLinearAveragePool"] == ops["average_pool"] == 1
+    assert not {"Conv", "FusedConv", "Relu", "Add", "AveragePool"} & set(kinds)
+    # One at the image, one at the logits: the max pool works on the integers it finds.
+    assert (kinds["QuantizeLinear"], kinds["DequantizeLinear"]) == (1, 1)
+
+
+def test_a_shortcut_s_bias_is_scaled_by_what_the_shortcut_reads() -> None:
+    network = with_biases(random_network(residual_chain(33, 8)))
+    model = onnx_model(settled_ranges(network, images(network)))
+    found = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
+    for layer, reads in (("stages.0.0", "max_pool.max_pool"), ("stages.1.0", "stages.1.0.shortcut_pool")):
+        scales = found[f"{layer}.shortcut.weight.scale"] * found[f"{reads}.scale"]
+        np.testing.assert_allclose(found[f"{layer}.shortcut.bias.scale"], scales, rtol=1e-6)
 
 
 def test_half_quantized_chains_hold_both_kinds_of_layers() -> None:

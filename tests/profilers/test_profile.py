@@ -5,17 +5,18 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hwnas.errors import InputError, MeasurementError
-from hwnas.profilers import Device, Fingerprint, Measurement, Meter, Protocol, Store, profile
+from hwnas.profilers import Device, Fingerprint, GroupResult, Measurement, Meter, Protocol, Store, profile
 from hwnas.profilers.measurement import Kind
-from hwnas.profilers.meter import worker_meter
+from hwnas.profilers.meter import _WorkerMeter, worker_meter
 from hwnas.spaces import Candidates, Layer, Network, get_space
 
 FAST = Protocol(group_size=3, samples_least=5, samples_most=5, warmup_ms=1.0, sample_ms=0.01)
@@ -116,6 +117,32 @@ def test_a_subject_that_breaks_the_worker_is_named_and_the_others_are_stored(sto
         profile(Sleeper(broken=[names[1]]), candidates, store, FAST)
     stored: list[Measurement] = store.of_device(Sleeper().fingerprint().digest)
     assert {one.subject for one in stored} == {*names} - {names[1]}
+
+
+def test_groups_of_large_artefacts_are_small() -> None:
+    networks = [Network(layers, {}) for layers in map(sample(5).layers, range(5))]
+    sizes: list[int] = []
+    narrow = replace(FAST, group_bytes=1)
+    found = Sleeper().measure(networks, narrow, lambda result: sizes.append(len(result.measurements)))
+    assert [one.subject for one in found] == [network.key for network in networks]
+    assert sizes == [1] * 5
+
+
+def test_files_are_grouped_by_their_size_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups: list[int] = []
+    measured = _WorkerMeter.measure
+
+    def counted(meter: _WorkerMeter, artefacts: Mapping[str, Path]) -> GroupResult:
+        groups.append(len(artefacts))
+        return measured(meter, artefacts)
+
+    monkeypatch.setattr(_WorkerMeter, "measure", counted)
+    artefacts = {f"network {n}": tmp_path / str(n) for n in range(5)}
+    for path in artefacts.values():
+        path.write_text("sleep 0.0001")
+    found = Sleeper().measure_artefacts(artefacts, replace(FAST, group_bytes=13))
+    assert [one.subject for one in found] == list(artefacts)
+    assert groups == [2, 2, 1]
 
 
 def test_a_spent_budget_ends_before_the_next_group(store: Store) -> None:

@@ -13,6 +13,7 @@ from hwnas.errors import InputError
 from hwnas.profilers.table_file import COLUMNS, read_table, table_digest, table_text, write_table
 from hwnas.profilers.tables import BlockCost, BlockTable, block_key, describe
 from hwnas.spaces import Candidates, Layer, Space, get_space
+from tests.chains import residual_chain
 
 HEADER = ",".join(COLUMNS)
 CONV = "conv,3,16,,3,2,32,,relu,8,8,0.25,1.5,board"
@@ -148,6 +149,14 @@ class TestFile:
         assert table.cost(conv) == BlockCost(0.25, 1.5, "board")
         assert table.constant == BlockCost(0.5, None, "runtime")
 
+    def test_every_kind_of_layer_comes_back(self, tmp_path: Path) -> None:
+        rows = {block_key(layer): BlockCost(1.0 + n) for n, layer in enumerate(residual_chain(33, 8))}
+        write_table(tmp_path / "t.csv", BlockTable("board", rows))
+        assert read_table(tmp_path / "t.csv").rows == rows
+        text = (tmp_path / "t.csv").read_text(encoding="utf-8")
+        assert "bottleneck,32,48,16,3,2,9,0,relu,8,8,7.0,," in text
+        assert "max_pool,16,16,0,3,2,17,0,none,32,32,4.0,," in text
+
     def test_columns_may_stand_in_any_order(self, tmp_path: Path) -> None:
         path = tmp_path / "t.csv"
         path.write_text(
@@ -180,9 +189,13 @@ class TestFile:
             (CONV.replace(",16,", ",16.0,"), "out_channels must be a whole number"),
             (CONV.replace(",16,", "," + "9" * 5000 + ","), "out_channels must be a whole number"),
             (CONV.replace(",8,8,", ",17,8,"), "weight_bits must be from 1 to 16, or 32"),
-            (CONV.replace("3,16,,", "3,16,8,"), "only an mbconv has mid_channels"),
+            (CONV.replace("3,16,,", "3,16,8,"), "only an mbconv or a bottleneck has mid_channels"),
             (CONV.replace("conv", "mbconv"), "mid_channels must be a whole number of at least 1"),
             (CONV.replace(",32,,", ",32,maybe,"), "se must be one of"),
+            (CONV.replace("conv", "bottleneck"), "mid_channels must be a whole number of at least 1"),
+            (CONV.replace("conv", "max_pool"), "a max_pool must have as many out_channels"),
+            (CONV.replace("conv,3", "residual_conv,16"), "a residual_conv must have stride 1, but got 2"),
+            ("bottleneck,64,256,64,3,1,56,1,relu,8,8,0.25,,", "only an mbconv has se"),
             ("pool,8,16,,4,1,4,,,,,0.1,,", "a pool must have as many out_channels"),
             ("device,3,,,,,,,,,,0.5,,", "must leave the columns of the block empty"),
             (CONV + ",more", "must have 14 columns, but has 15"),

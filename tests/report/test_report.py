@@ -10,6 +10,9 @@ import pytest
 
 from hwnas.errors import InputError
 from hwnas.report import write_report
+from hwnas.report.models import _box
+from hwnas.spaces import get_space
+from hwnas.spaces.recipes import RECIPES
 
 VOID = {"meta", "br", "circle", "line", "rect", "path", "polyline"}
 HOSTILE = "<script>alert(1)</script>\"'&\u202egnp.\u0007"
@@ -224,6 +227,30 @@ def test_every_layer_of_a_model_stands_in_its_strip(run_folder: Path) -> None:
     titles = [one["title"] for one in walker.all("li") if one.get("title")]
     assert sum(str(title).startswith("classifier: linear 160 to 10 channels") for title in titles) == 10
     assert any("8-bit weights, 8-bit activations" in str(title) for title in titles)
+
+
+def test_blocks_of_other_spaces_say_their_ratio_and_their_width() -> None:
+    space = get_space("ofa-resnet50")
+    largest = {layer.name: layer for layer in space.layers(space.largest())}
+    boxes = {name: str(_box(layer, elastic=True)) for name, layer in largest.items()}
+    assert "k3 e0.35 w2048" in boxes["stages.3.0"]
+    assert "stages.3.0: bottleneck 1024 to 2048 channels, 14 px, stride 2" in boxes["stages.3.0"]
+    assert "k3 w32" in boxes["stem.1"]
+    assert "max_pool w64" in boxes["stem.pool"]
+    assert ">linear<" in str(_box(largest["classifier"], elastic=False))
+
+
+def test_a_user_s_space_is_drawn_from_its_definition(run_folder: Path) -> None:
+    definition = RECIPES["demo"]().model_copy(update={"name": "mine"}).model_dump(mode="json")
+    change(run_folder, "front.json", lambda front: front.update(space="mine"))
+    change(run_folder, "config.json", lambda config: config.update(space_definition=definition))
+
+    def rename(front: dict[str, Any]) -> None:
+        for one in front["candidates"]:
+            one["architecture"]["space"] = "mine"
+
+    change(run_folder, "front.json", rename)
+    assert "cannot be drawn" not in "".join(walk(run_folder).words)
 
 
 @pytest.mark.parametrize("file", ["front.json", "convergence.csv", "config.json", "environment.json"])

@@ -5,23 +5,20 @@ import pytest
 import torch
 
 from hwnas.data import ArraySplit, Dataset
-from hwnas.spaces import MobileNetRecipe, MobileNetSpace, Stage
+from hwnas.spaces import MobileNetRecipe, MobileNetSpace, Part, Stage
 from hwnas.supernet import Supernet
 from hwnas.supernet.elastic import ElasticNorm
 
 TINY = MobileNetRecipe(
     name="demo",  # a name that can be looked up when a file is loaded; the files here give the space
-    stem_channels=8,
-    stem_activation="h_swish",
-    first_block_width=0,
-    stages=(Stage(16, 2, "relu"), Stage(16, 1, "h_swish", se=True)),
-    kernels=(3, 5),
-    expands=(2, 3),
-    depths=(1, 2),
     image_sizes=(16, 24),
-    head_channels=24,
-    feature_channels=16,
-    head_activation="h_swish",
+    stem=Part(width=(8,), activation="h_swish"),
+    stages=(
+        Stage(width=(16,), depth=(1, 2), kernel=(3, 5), expand=(2, 3), stride=2),
+        Stage(width=(16,), depth=(1, 2), kernel=(3, 5), expand=(2, 3), activation="h_swish", se=True),
+    ),
+    head=Part(width=(24,), activation="h_swish"),
+    feature=Part(width=(16,), activation="h_swish"),
 )
 
 

@@ -6,13 +6,31 @@ from hypothesis import strategies as st
 from torch import nn
 
 from hwnas.errors import InputError
-from hwnas.spaces import Candidates, MobileNetSpace, get_space
+from hwnas.spaces import Candidates, MobileNetRecipe, MobileNetSpace, Part, Space, Stage, get_space
 from tests.supernet.conftest import TINY, telling
 
-SPACES = {
+# Every width is elastic, and both blocks of a stage share their genes.
+WIDE = MobileNetRecipe(
+    name="wide",
+    image_sizes=(16, 24),
+    stem=Part(width=(8, 16)),
+    first=Part(width=(8,)),
+    stages=(
+        Stage(width=(16, 24), depth=(1, 2), kernel=(3, 5), expand=(1, 2), stride=2, se=True),
+        Stage(width=(16, 24), depth=(1, 2), kernel=(3, 5), expand=(2, 3), activation="h_swish"),
+    ),
+    head=Part(width=(24,)),
+    feature=Part(width=(16, 24)),
+    tied=True,
+)
+SPACES: dict[str, tuple[Space, int]] = {
     "tiny": (MobileNetSpace(TINY, num_classes=3), 20),
+    "wide": (MobileNetSpace(WIDE, num_classes=3), 20),
     "demo": (get_space("demo"), 32),
     "ofa": (get_space("ofa-mobilenetv3-w1.0"), 32),
+    "proxyless": (get_space("ofa-proxyless-w1.3", 10), 32),
+    "resnet": (get_space("ofa-resnet50", 10), 34),
+    "bignas": (get_space("bignas-mobilenetv3", 10), 32),
 }
 SUPERNETS = {name: telling(space) for name, (space, _) in SPACES.items()}
 PLAIN = {nn.Conv2d, nn.BatchNorm2d, nn.Linear}
@@ -32,10 +50,10 @@ def agrees_with_its_subnets(name: str, seed: int) -> None:
     assert (found - expected).abs().max() <= 1e-5 * max(1.0, float(expected.abs().max()))
 
 
-@given(seed=st.integers(0, 10**6))
-@settings(max_examples=15, deadline=None)
-def test_a_tiny_supernet_equals_its_subnets(seed: int) -> None:
-    agrees_with_its_subnets("tiny", seed)
+@given(seed=st.integers(0, 10**6), name=st.sampled_from(("tiny", "wide")))
+@settings(max_examples=25, deadline=None)
+def test_a_tiny_supernet_equals_its_subnets(name: str, seed: int) -> None:
+    agrees_with_its_subnets(name, seed)
 
 
 @given(seed=st.integers(0, 10**6))
@@ -44,10 +62,11 @@ def test_the_demo_supernet_equals_its_subnets(seed: int) -> None:
     agrees_with_its_subnets("demo", seed)
 
 
+@pytest.mark.parametrize("name", ["ofa", "proxyless", "resnet", "bignas"])
 @given(seed=st.integers(0, 10**6))
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_the_ofa_supernet_equals_its_subnets(seed: int) -> None:
-    agrees_with_its_subnets("ofa", seed)
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_the_large_supernets_equal_their_subnets(name: str, seed: int) -> None:
+    agrees_with_its_subnets(name, seed)
 
 
 def test_ofa_has_the_published_number_of_parameters() -> None:
@@ -96,11 +115,13 @@ def test_a_forward_pass_leaves_nothing_behind(space) -> None:
     assert repr(sorted(vars(supernet))) == state
 
 
-def test_training_leaves_no_state_that_depends_on_the_last_architecture(space) -> None:
+@pytest.mark.parametrize("name", ["tiny", "wide", "resnet"])
+def test_training_leaves_no_state_that_depends_on_the_last_architecture(name: str) -> None:
     """A copy that knows the weights alone answers as the one that was trained."""
+    space = SPACES[name][0]
     supernet = telling(space).train()
     optimizer = torch.optim.SGD(supernet.parameters(), lr=0.01)
-    x = torch.randn(4, 3, 16, 16)
+    x = torch.randn(4, 3, 34, 34)
     for architecture in space.sample(3, np.random.default_rng(1)):
         supernet(x, architecture).sum().backward()
     optimizer.step()

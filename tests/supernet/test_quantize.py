@@ -11,6 +11,8 @@ from hwnas.profilers.quantizer import activation_quantizer
 from hwnas.spaces import FLOAT_BITS, activation_bits
 from hwnas.supernet import FoldedNetwork, recalibrate, to_network, with_ranges
 from hwnas.supernet.quantize import fake_quantize
+from hwnas.supernet.subnet import Subnet
+from tests.chains import residual_chain
 from tests.supernet.conftest import telling
 
 
@@ -76,6 +78,26 @@ def test_the_fake_quantized_module_agrees_with_the_onnx_file(subnet, images, onl
         from_torch = FoldedNetwork(network)(images)
     # Sums that fall between two integers may round either way and move what follows by one step.
     assert relative_error(from_torch, torch.from_numpy(from_file)) < (0.01 if only != [] else 1e-5)
+
+
+@pytest.mark.parametrize("bits", [32, 8])
+@pytest.mark.parametrize("size_px", [32, 33, 37])
+def test_branches_run_as_the_onnx_file_says(size_px: int, bits: int) -> None:
+    torch.manual_seed(0)
+    images = torch.randn(16, 3, size_px, size_px)
+    subnet = recalibrate(Subnet(residual_chain(size_px)), [images]).eval()
+    network = with_ranges(to_network(subnet, residual_chain(size_px, bits)), [images])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(
+        onnx_model(network).SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    from_file = torch.from_numpy(session.run(None, {"input": images.numpy()})[0])
+    with torch.inference_mode():
+        from_torch, as_float = FoldedNetwork(network)(images), subnet(images)
+    assert relative_error(from_torch, from_file) < (1e-5 if bits == 32 else 0.01)
+    assert relative_error(from_torch, as_float) < (1e-4 if bits == 32 else 0.1)
 
 
 def test_layers_in_floating_point_quantize_nothing(subnet, images) -> None:

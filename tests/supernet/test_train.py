@@ -8,13 +8,29 @@ from pathlib import Path
 import pytest
 import torch
 
-from hwnas.data.batches import Augmentation
+from hwnas.data.augment import Augmentation
 from hwnas.errors import InputError
 from hwnas.spaces import MobileNetSpace
-from hwnas.supernet import Sandwich, TrainProgress, TrainRecipe, load_supernet, read_info, train
+from hwnas.supernet import (
+    Alone,
+    Attentive,
+    Fair,
+    Sandwich,
+    Survey,
+    TrainProgress,
+    TrainRecipe,
+    load_supernet,
+    preset,
+    read_info,
+    train,
+)
+from hwnas.supernet.checkpoint import load_checkpoint, save_checkpoint
+from hwnas.supernet.trainer import Trainer
 from tests.supernet.conftest import TINY
 
-RECIPE = TrainRecipe(epochs=3, batch_size=16, learning_rate=5e-3, sampling=Sandwich(num_random=1))
+RECIPE = TrainRecipe(
+    epochs=3, batch_size=16, optimizer="adamw", learning_rate=5e-3, sampling=Sandwich(num_random=1)
+)
 
 
 class Stopped(Exception):
@@ -48,6 +64,45 @@ def test_a_stopped_run_ends_as_an_unbroken_one(space, dataset, tmp_path: Path, r
     assert load_supernet(broken, space).digest() == load_supernet(whole, space).digest()
     assert read_info(broken) == read_info(whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == [broken.name, whole.name]
+
+
+SMALL_SURVEY = Attentive(num_candidates=8, survey=Survey(start=0.3, networks=6, images=32))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"progressive": True},
+        {"progressive": True, "ema_decay": 0.9},
+        {"sampling": SMALL_SURVEY},
+        {"sampling": SMALL_SURVEY, "ema_decay": 0.9, "distillation": 0.5, "transform_rate": 0.1},
+        {"sampling": Fair()},
+        {"sampling": Alone(any_size=True), "dropout": 0.2, "optimizer": "sgd"},
+        {"optimizer": "muon"},
+        {"precision": "bf16"},
+    ],
+    ids=lambda changes: "-".join(changes),
+)
+def test_every_recipe_resumes_to_the_last_bit(space, dataset, tmp_path: Path, changes) -> None:
+    own = {name: value for name, value in changes.items() if name != "progressive"}
+    progressive = replace(preset("progressive", space, 5), batch_size=16)
+    recipe = replace(progressive if "progressive" in changes else RECIPE, **own)
+    whole = Trainer(space, dataset, recipe)
+    steps = whole.steps
+    stops = {1, 5, 7, 11, *range(0, steps, whole.steps_per_epoch)}  # within epochs and between phases
+    while whole.step < steps:
+        whole.advance()
+    broken = Trainer(space, dataset, recipe)
+    path = tmp_path / "checkpoint"
+    while broken.step < steps:
+        if broken.step in stops:
+            save_checkpoint(path, broken.checkpoint({"run": 1}))
+            broken = Trainer(space, dataset, recipe)
+            found = load_checkpoint(path, {"run": 1})
+            assert found is not None
+            broken.restore(found)
+        broken.advance()
+    assert broken.trained().digest() == whole.trained().digest()
 
 
 def test_a_run_without_a_checkpoint_yet_starts_again(space, dataset, tmp_path: Path) -> None:
@@ -177,8 +232,8 @@ def test_a_recipe_out_of_range_is_refused(wrong) -> None:
 
 
 def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
-    recipe = TrainRecipe(learning_rate=1.0, warmup_epochs=0.5)
-    rates = [recipe.learning_rate_at(step, steps=100, steps_per_epoch=20) for step in range(100)]
+    phase = TrainRecipe(epochs=5, learning_rate=1.0, warmup_epochs=0.5).phases[0]
+    rates = [phase.learning_rate_at(step, steps_per_epoch=20) for step in range(100)]
     assert rates[:10] == pytest.approx([0.1 * (step + 1) for step in range(10)])
     assert rates[10] == pytest.approx(1.0)
     assert rates[55] == pytest.approx(0.5)

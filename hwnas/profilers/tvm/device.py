@@ -128,14 +128,15 @@ class TvmDevice(Device):
 
     @cached_property
     def _pack(self) -> Pack | None:
-        return pack_for(self.space.name)
+        return pack_for(self.space.key)
 
     @cached_property
     def _known_layers(self) -> frozenset[Layer]:
         return frozenset(self.space.vocabulary)
 
     def _no_schedules(self) -> str:
+        given = self.space.name if self.space.definition is None else "FILE.yaml"
         return (
             f"no schedules of space '{self.space.name}' for this processor ({levels_here()[0]}); make them: "
-            f"hwnas profile --device {self.name} --space {self.space.name} --tune-budget 10min"
+            f"hwnas profile --device {self.name} --space {given} --tune-budget 10min"
         )

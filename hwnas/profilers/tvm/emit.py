@@ -90,28 +90,41 @@ def _hwio(weight_OIHW: Floats) -> Floats:
 
 
 def _emit_ops(builder: Any, layer: Layer, x: Any, weights: list[Any], first: bool) -> Any:
-    from tvm.relax import op as R
-
-    value = mapped = x
+    held = {"": x}
     for index, op in enumerate(layer.ops):
-        if op.kind == "pool":
-            mapped = value  # squeeze-and-excitation scales the map it pooled
-            value = builder.emit(R.mean(value, axis=[1, 2], keepdims=True))
-        elif op.kind == "scale":
-            value = builder.emit(R.multiply(mapped, value))
-        elif op.kind == "add":
-            value = builder.emit(R.add(value, x))
-        else:
-            value = _emit_weighted(builder, op, value, weights.pop(0), first and index == 0)
+        read = [held[name] for name in op.inputs]
+        if op.weights:
+            value = _emit_weighted(builder, op, read[0], weights.pop(0), first and index == 0)
             if op.bias:
-                value = builder.emit(R.add(value, weights.pop(0)))
-        value = _emit_activation(builder, op, value)
+                value = builder.emit(_operators().add(value, weights.pop(0)))
+        else:
+            value = builder.emit(_weightless(op, read))
+        held[op.name] = value = _emit_activation(builder, op, value)
     return value
 
 
-def _emit_weighted(builder: Any, op: Op, value: Any, weight: Any, first: bool) -> Any:
-    from tvm.relax import op as R
+def _weightless(op: Op, read: list[Any]) -> Any:
+    R = _operators()
+    if op.kind == "scale":
+        return R.multiply(read[0], read[1])
+    if op.kind == "add":
+        return R.add(read[0], read[1])
+    if op.kind == "pool":
+        return R.mean(read[0], axis=[1, 2], keepdims=True)
+    window, strides = (op.kernel, op.kernel), (op.stride, op.stride)
+    if op.kind == "max_pool":
+        return R.nn.max_pool2d(read[0], window, strides, (op.kernel // 2,) * 4, layout="NHWC")
+    assert op.kind == "average_pool"
+    return R.nn.avg_pool2d(read[0], window, strides, ceil_mode=True, layout="NHWC")
 
+
+def _operators() -> Any:
+    from tvm.relax import op
+
+    return op
+
+
+def _emit_weighted(builder: Any, op: Op, value: Any, weight: Any, first: bool) -> Any:
     if op.kind == "linear":
         return builder.emit_te(_linear, value, weight, primfunc_name_hint="linear")
     if first:
@@ -119,7 +132,7 @@ def _emit_weighted(builder: Any, op: Op, value: Any, weight: Any, first: bool) -
             _first_convolution, value, weight, op.stride, op.kernel // 2, primfunc_name_hint="first_conv2d"
         )
     return builder.emit(
-        R.nn.conv2d(
+        _operators().nn.conv2d(
             value,
             weight,
             strides=(op.stride, op.stride),
@@ -133,7 +146,8 @@ def _emit_weighted(builder: Any, op: Op, value: Any, weight: Any, first: bool) -
 
 def _emit_activation(builder: Any, op: Op, value: Any) -> Any:
     from tvm import relax
-    from tvm.relax import op as R
+
+    R = _operators()
 
     def number(constant: float) -> Any:
         return relax.const(constant, "float32")

@@ -104,7 +104,7 @@ def missing_kernels(kernels: SpaceKernels, pack: Pack) -> list[str]:
 def describe(layer: Layer) -> str:
     """Returns a layer in a few words: `mbconv 24->40 k5 s2 144 wide at 24 px`."""
     parts = [layer.kind, f"{layer.in_channels}->{layer.out_channels}"]
-    if layer.kind in ("conv", "mbconv"):
+    if layer.kind not in ("pool", "linear"):
         parts += [f"k{layer.kernel}", f"s{layer.stride}"]
     if layer.mid_channels:
         parts.append(f"{layer.mid_channels} wide")

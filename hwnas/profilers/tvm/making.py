@@ -20,7 +20,7 @@ from hwnas.profilers.tvm.packs import Pack, Schedule, pack_for, tvm_version, use
 from hwnas.profilers.tvm.places import data_home, levels_here, processor_family
 from hwnas.profilers.tvm.records import KernelRecord
 from hwnas.profilers.tvm.tuning import TuningProgress, TuningSettings, tune
-from hwnas.spaces import Space, get_space
+from hwnas.spaces import Space, get_space, space_of_definition
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,10 @@ def tune_space(
     if not levels_here():
         raise UnavailableError("tuning runs on x86-64-v2 processors and later, under Linux, and this is none")
     mcpu = mcpu or levels_here()[0]
-    work = work or data_home() / "tuning" / f"{space.name}-{space.num_classes}.{mcpu}-tvm{tvm_version()}"
+    work = work or data_home() / "tuning" / f"{space.key}-{space.num_classes}.{mcpu}-tvm{tvm_version()}"
     request = {
         "space": space.name,
+        "space_definition": space.definition,
         "num_classes": space.num_classes,
         "mcpu": mcpu,
         "work": str(work),
@@ -86,7 +87,7 @@ def make_pack(
     """Returns the pack of the best schedules; None where a kernel has none.
 
     Args:
-        space: its name.
+        space: its key.
         mcpu: the target the kernels were tuned for.
         known: what the tuner knows of each kernel.
         start: the pack the search began with; its other kernels, such as those of classifiers with
@@ -123,10 +124,11 @@ def main() -> None:
 
 
 def _tuned(request: Mapping[str, Any], on_progress: Callable[[TuningProgress], None]) -> Path | None:
-    space = get_space(request["space"], request["num_classes"])
+    definition, classes = request["space_definition"], request["num_classes"]
+    space = space_of_definition(definition, classes) if definition else get_space(request["space"], classes)
     kernels = kernels_of(space_layers(space))
     uses = expected_uses(space, kernels.plan, np.random.default_rng(0))
-    start = pack_for(space.name)
+    start = pack_for(space.key)
     known = tune(
         kernels.functions,
         uses,
@@ -137,7 +139,7 @@ def _tuned(request: Mapping[str, Any], on_progress: Callable[[TuningProgress], N
         on_progress,
         start=start.schedules if start else {},
     )
-    pack = make_pack(space.name, request["mcpu"], known, start)
+    pack = make_pack(space.key, request["mcpu"], known, start)
     return write_pack(pack, Path(request["packs"])) if pack else None
 
 

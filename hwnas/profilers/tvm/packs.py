@@ -47,7 +47,7 @@ class Pack:
     """Schedules by kernel key, with what they are good for.
 
     Attributes:
-        space: the name of the space.
+        space: the key of the space.
         mcpu: LLVM's name of the target.
         tvm: the version of TVM whose kernel keys and records these are.
         processor: the family it was tuned on.
@@ -99,7 +99,7 @@ def pack_for(space: str, features: frozenset[str] | None = None, folder: Path | 
     packs of another version of TVM are passed over, since its kernel keys may differ.
 
     Args:
-        space: the name of the space.
+        space: the key of the space.
         features: flags of the processor; None takes this machine's.
         folder: of packs made by the user; None takes `user_folder()`.
 

@@ -14,6 +14,7 @@ from hwnas.profilers.tvm.kernels import SpaceKernels, kernels_of
 from hwnas.profilers.tvm.library import open_library
 from hwnas.profilers.tvm.packs import Pack, Schedule, tvm_version
 from hwnas.spaces import Candidates, Layer, Network, get_space, random_network
+from tests.chains import residual_chain
 
 DEMO = get_space("demo")
 
@@ -55,8 +56,16 @@ def test_compiled_networks_compute_what_onnx_runtime_does(
     np.testing.assert_allclose(*compiled_and_reference(network, path), atol=1e-4)
 
 
+def compiled(network: Network, folder: Path) -> Path:
+    """The library of a network, compiled without schedules, which only makes it slow."""
+    keys = [(layer, index == 0) for index, layer in enumerate(network.layers)]
+    unscheduled = {key: Schedule([[], []], 1.0, 1) for key in kernels_of(keys).functions}
+    pack = Pack("tiny", "x86-64-v2", str(tvm_version()), "any", "2026-01-02", unscheduled)
+    export(network, open_library(keys, pack, folder), folder / "tiny.so")
+    return folder / "tiny.so"
+
+
 def test_activations_of_the_large_spaces_are_right(tmp_path: Path) -> None:
-    """Tiny layers, compiled without schedules, which only makes them slow."""
     layers = (
         Layer("conv", 3, 8, 12, 3, 2, activation="h_swish", name="stem"),
         Layer("mbconv", 8, 8, 6, 3, mid_channels=8, activation="relu6", name="first"),
@@ -67,14 +76,15 @@ def test_activations_of_the_large_spaces_are_right(tmp_path: Path) -> None:
         Layer("conv", 24, 40, 1, activation="h_swish", norm=False, name="feature"),
         Layer("linear", 40, 21, 1, norm=False, name="classifier"),
     )
-    keys = [(layer, index == 0) for index, layer in enumerate(layers)]
-    unscheduled = {key: Schedule([[], []], 1.0, 1) for key in kernels_of(keys).functions}
-    pack = Pack("tiny", "x86-64-v2", str(tvm_version()), "any", "2026-01-02", unscheduled)
     network = with_biases(layers, seed=3)
-    export(network, open_library(keys, pack, tmp_path), tmp_path / "tiny.so")
-    found, reference = compiled_and_reference(network, tmp_path / "tiny.so")
+    found, reference = compiled_and_reference(network, compiled(network, tmp_path))
     assert found.shape == (1, 21)
     np.testing.assert_allclose(found, reference, atol=1e-5)
+
+
+def test_branches_and_pools_are_right_at_an_odd_size(tmp_path: Path) -> None:
+    network = with_biases(residual_chain(37), seed=3)
+    np.testing.assert_allclose(*compiled_and_reference(network, compiled(network, tmp_path)), atol=1e-5)
 
 
 def test_values_alive_at_once_never_share_storage(demo_kernels: SpaceKernels) -> None:

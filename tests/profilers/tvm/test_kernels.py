@@ -8,6 +8,7 @@ from hwnas.profilers.tvm.emit import padded_classes
 from hwnas.profilers.tvm.kernels import SpaceKernels, expected_uses, kernels_of
 from hwnas.profilers.tvm.packs import SHIPPED, SUFFIX, read_pack
 from hwnas.spaces import Candidates, get_space
+from tests.chains import residual_chain
 
 DEMO = get_space("demo")
 
@@ -66,3 +67,10 @@ def test_large_spaces_are_fused_too() -> None:
     kernels = kernels_of(keys)
     for (layer, _), steps in kernels.plan.items():
         assert len(steps) <= (1 if layer.kind != "mbconv" else 6)
+
+
+def test_bottlenecks_run_a_kernel_a_convolution_and_one_for_the_pool() -> None:
+    kernels = kernels_of([(layer, index == 0) for index, layer in enumerate(residual_chain(32))])
+    steps = {layer.name: len(steps) for (layer, _), steps in kernels.plan.items()}
+    assert [steps[name] for name in ("stages.0.0", "stages.0.1", "stages.1.0")] == [4, 3, 5]
+    assert all(count == 1 for name, count in steps.items() if not name.startswith("stages."))
