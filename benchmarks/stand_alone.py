@@ -26,11 +26,11 @@ from hwnas.files import write_json
 from hwnas.spaces import Architecture, Candidates
 from hwnas.supernet import Evaluator, Supernet, TrainRecipe, demo_supernet_path, load_supernet, recalibrate
 from hwnas.supernet.chain import channels_last
-from hwnas.supernet.distributed import ONE_PROCESS
-from hwnas.supernet.draws import Purpose, torch_generator
-from hwnas.supernet.feed import Feed
-from hwnas.supernet.optimizer import make_optimizer, set_learning_rate
 from hwnas.supernet.subnet import Subnet
+from hwnas.supernet.training.distributed import ONE_PROCESS
+from hwnas.supernet.training.draws import Purpose, torch_generator
+from hwnas.supernet.training.feed import Feed
+from hwnas.supernet.training.optimizer import make_optimizer, set_learning_rate
 
 Floats = NDArray[np.float64]
 

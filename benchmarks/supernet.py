@@ -25,7 +25,7 @@ from torch.nn import functional
 from hwnas.spaces import Architecture, Space, get_space
 from hwnas.supernet import FoldedNetwork, Subnet, Supernet, to_network
 from hwnas.supernet.chain import channels_last
-from hwnas.supernet.evaluate import BATCH_SIZE
+from hwnas.supernet.evaluation.evaluate import BATCH_SIZE
 from hwnas.supernet.recalibrate import recalibrate_in_place
 
 SIZES_PX = {"demo": 48}

@@ -20,9 +20,9 @@ import torch
 from hwnas.data import ArraySplit, Dataset
 from hwnas.spaces import Candidates, MobileNetSpace, Space, get_space
 from hwnas.supernet import adjusted, preset, preset_names
-from hwnas.supernet.distributed import process_device
-from hwnas.supernet.draws import Purpose, rng
-from hwnas.supernet.trainer import Trainer
+from hwnas.supernet.training.distributed import process_device
+from hwnas.supernet.training.draws import Purpose, rng
+from hwnas.supernet.training.trainer import Trainer
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _MATRIX = {"cpu": 1024, "cuda": 8192}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hwnas.spaces import Architecture, Candidates, Layer, Network, Space, get_space
     from hwnas.supernet import Evaluator, TrainRecipe, load_supernet
     from hwnas.supernet.recalibrate import recalibrate
-    from hwnas.supernet.train import train
+    from hwnas.supernet.training.train import train
 
 __all__ = [
     "Architecture",
@@ -71,7 +71,7 @@ _HOMES = {
     "hwnas.spaces": ("Architecture", "Candidates", "Layer", "Network", "Space", "get_space"),
     "hwnas.supernet": ("Evaluator", "TrainRecipe", "load_supernet"),
     "hwnas.supernet.recalibrate": ("recalibrate",),
-    "hwnas.supernet.train": ("train",),
+    "hwnas.supernet.training.train": ("train",),
 }
 
 

@@ -113,7 +113,7 @@ def train(
     from hwnas.spaces import open_space
     from hwnas.supernet import TrainProgress, adjusted, load_supernet, preset
     from hwnas.supernet import train as train_supernet
-    from hwnas.supernet.distributed import joined, process_device
+    from hwnas.supernet.training.distributed import joined, process_device
     from hwnas.units import parse_time_ms
 
     device = process_device(torch_device)

@@ -1,17 +1,27 @@
 """The supernet: elastic layers, training, recalibration, quantized evaluation, weights in and out."""
 
-from hwnas.supernet.evaluate import Evaluator, Prepared, evaluate, prepare
-from hwnas.supernet.evaluation import EvaluateSettings, Evaluation
+from hwnas.supernet.evaluation.evaluate import Evaluator, Prepared, evaluate, prepare
+from hwnas.supernet.evaluation.settings import EvaluateSettings, Evaluation
+from hwnas.supernet.evaluation.torch_device import usable_torch_device
+from hwnas.supernet.evaluation.workers import (
+    Processes,
+    RayCluster,
+    Threads,
+    Workers,
+    evaluate_many,
+    local_workers,
+)
 from hwnas.supernet.fold import to_network
 from hwnas.supernet.info import SupernetInfo
 from hwnas.supernet.model import Supernet
 from hwnas.supernet.official import official_state, read_official, write_official
-from hwnas.supernet.phase import Phase
-from hwnas.supernet.presets import adjusted, preset, preset_names
 from hwnas.supernet.quantize import FoldedNetwork, with_ranges
 from hwnas.supernet.recalibrate import recalibrate
-from hwnas.supernet.recipe import TrainRecipe
-from hwnas.supernet.sampling import (
+from hwnas.supernet.subnet import Subnet
+from hwnas.supernet.training.phase import Phase
+from hwnas.supernet.training.presets import adjusted, preset, preset_names
+from hwnas.supernet.training.recipe import TrainRecipe
+from hwnas.supernet.training.sampling import (
     Alone,
     Attentive,
     Fair,
@@ -21,11 +31,8 @@ from hwnas.supernet.sampling import (
     Sandwich,
     Survey,
 )
-from hwnas.supernet.subnet import Subnet
-from hwnas.supernet.torch_device import usable_torch_device
-from hwnas.supernet.train import TrainProgress, train
+from hwnas.supernet.training.train import TrainProgress, train
 from hwnas.supernet.weights_file import demo_supernet_path, load_supernet, read_info, save_supernet
-from hwnas.supernet.workers import Processes, RayCluster, Threads, Workers, evaluate_many, local_workers
 
 __all__ = [
     "Alone",

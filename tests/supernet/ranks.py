@@ -9,10 +9,10 @@ import torch
 from hwnas.data.augment import Augmentation
 from hwnas.spaces import MobileNetSpace
 from hwnas.supernet import Attentive, Sandwich, Survey, TrainRecipe, preset
-from hwnas.supernet.checkpoint import load_checkpoint, save_checkpoint
-from hwnas.supernet.distributed import Group, joined
-from hwnas.supernet.sync_norm import synchronised
-from hwnas.supernet.trainer import Trainer
+from hwnas.supernet.training.checkpoint import load_checkpoint, save_checkpoint
+from hwnas.supernet.training.distributed import Group, joined
+from hwnas.supernet.training.sync_norm import synchronised
+from hwnas.supernet.training.trainer import Trainer
 from tests.supernet.conftest import TINY, colours
 
 SPACE = MobileNetSpace(TINY, num_classes=3)

@@ -1,0 +1,1 @@
+"""Evaluation: accuracies of many candidates, by threads, processes, GPUs or a cluster."""

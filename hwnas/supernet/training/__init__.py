@@ -1,0 +1,1 @@
+"""Training: one trainer, and the recipes, sampling rules and processes it works with."""

@@ -1,0 +1,200 @@
+"""Training a supernet to a file, resumable to the last bit."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hwnas.data import Dataset
+from hwnas.errors import InputError
+from hwnas.spaces import Candidates, Space
+from hwnas.supernet.evaluation.evaluate import evaluate
+from hwnas.supernet.info import SupernetInfo
+from hwnas.supernet.model import Supernet
+from hwnas.supernet.training.board import Board
+from hwnas.supernet.training.checkpoint import load_checkpoint, save_checkpoint, saved_step
+from hwnas.supernet.training.distributed import ONE_PROCESS, Group, ProcessEnded, ending
+from hwnas.supernet.training.recipe import TrainRecipe
+from hwnas.supernet.training.trainer import Trainer
+from hwnas.supernet.weights_file import read_info, save_supernet
+
+_SHOWN = ("loss", "learning_rate", "images_per_second")
+
+
+@dataclass(frozen=True)
+class TrainProgress:
+    """How far a training run is.
+
+    Attributes:
+        step: steps done, of `steps`.
+        steps: of the whole run.
+        epoch: the pass under way, counted from 1, of `epochs`.
+        epochs: of the whole run.
+        phase: the name of the phase under way.
+        loss: of the step's first architecture.
+        learning_rate: of the step.
+        images_per_second: since the run began or went on.
+    """
+
+    step: int
+    steps: int
+    epoch: int
+    epochs: int
+    phase: str
+    loss: float
+    learning_rate: float
+    images_per_second: float
+
+
+def train(
+    space: Space,
+    dataset: Dataset,
+    recipe: TrainRecipe,
+    output: Path,
+    progress: Callable[[TrainProgress], None] | None = None,
+    *,
+    torch_device: str = "cpu",
+    workers: int | None = None,
+    tensorboard: Path | None = None,
+    group: Group = ONE_PROCESS,
+    checkpoint_seconds: float = 30.0,
+) -> Path:
+    """Returns `output` once it holds the supernet trained by `recipe`.
+
+    A run that was stopped, however abruptly, goes on from `OUTPUT.checkpoint` and ends with the
+    same weights as one that was not (on the same machine's CPU, with the same numbers of threads
+    and processes; on others, with the same up to rounding). An output that is complete is left as
+    it is. In a group of processes all call this alike; rank 0 writes, calls `progress` and returns
+    last.
+
+    Args:
+        space: whose architectures are trained; its classes are those of the data.
+        dataset: `train` trains; `calibrate` and `validate` give the final figures.
+        recipe: every other knob that bears on the result.
+        output: a safetensors file, in a folder that all processes of the group can read.
+        progress: called after every step.
+        torch_device: such as `cuda`.
+        workers: processes that decode images; see `hwnas.data.loader.load`.
+        tensorboard: a folder for loss, learning rate, speed and the final figures.
+        group: the processes that share out each batch.
+        checkpoint_seconds: time between checkpoints; it has no influence on the result.
+
+    Raises:
+        InputError: data and space differ in the number of classes, the output or its checkpoint
+            is of another recipe, space or data set, the folder cannot be written to, or the recipe
+            asks for what is not installed or not possible here.
+        ProcessEnded: another process of the group is gone.
+    """
+    identity = _identity(space, dataset, recipe)
+    if output.exists():
+        _check_complete(output, identity)
+        return output
+    path = output.with_name(output.name + ".checkpoint")
+    try:
+        trainer = Trainer(space, dataset, recipe, torch_device=torch_device, workers=workers, group=group)
+        found = load_checkpoint(path, identity)
+        _check_agreed(found.step if found else -1, path, trainer)
+        if found is not None:
+            trainer.restore(found)
+        elif group.rank == 0:  # what cannot be written fails now, not hours later
+            save_checkpoint(path, trainer.checkpoint(identity))
+        with Board(tensorboard if group.rank == 0 else None, trainer.step) as board:
+            for state in _steps(trainer, path, identity, checkpoint_seconds):
+                if group.rank == 0:
+                    board.write({name: getattr(state, name) for name in _SHOWN}, state.step)
+                    if progress:
+                        progress(state)
+            if group.rank == 0:
+                _finish(trainer, output, identity, board)
+                path.unlink(missing_ok=True)
+    except ProcessEnded as error:
+        ending()
+        raise ProcessEnded(
+            f"{error}; repeat the same command to go on from step {saved_step(path)}"
+        ) from error
+    return output
+
+
+def _steps(
+    trainer: Trainer, path: Path, identity: dict[str, Any], checkpoint_seconds: float
+) -> Iterator[TrainProgress]:
+    """Runs what is left to do, yielding after each step; rank 0 writes checkpoints."""
+    begun, first = time.monotonic(), trainer.step
+    saved = begun
+    while trainer.step < trainer.steps:
+        phase, start = trainer.phase_at(trainer.step)
+        rate = phase.learning_rate_at(trainer.step - start, trainer.steps_per_epoch)
+        loss = trainer.advance()
+        now = time.monotonic()
+        yield TrainProgress(
+            step=trainer.step,
+            steps=trainer.steps,
+            epoch=(trainer.step - 1) // trainer.steps_per_epoch + 1,
+            epochs=trainer.recipe.all_epochs,
+            phase=phase.name,
+            loss=loss,
+            learning_rate=rate,
+            images_per_second=(trainer.step - first) * trainer.batch_size / max(now - begun, 1e-9),
+        )
+        if trainer.group.rank == 0 and (now - saved >= checkpoint_seconds or trainer.step == trainer.steps):
+            save_checkpoint(path, trainer.checkpoint(identity))
+            saved = now
+
+
+def _finish(trainer: Trainer, output: Path, identity: dict[str, Any], board: Board) -> None:
+    """Writes the supernet with its final figures."""
+    supernet, space = trainer.trained(), trainer.space
+    metrics = _metrics(supernet, trainer.dataset)
+    supernet.info = SupernetInfo(
+        **identity,
+        num_classes=space.num_classes,
+        image_sizes=space.image_sizes,
+        data=trainer.dataset.name,
+        metrics=metrics,
+    )
+    board.write(metrics, trainer.step)
+    save_supernet(supernet, output)
+
+
+def _identity(space: Space, dataset: Dataset, recipe: TrainRecipe) -> dict[str, Any]:
+    return {
+        "space": space.name,
+        "space_definition": json.loads(json.dumps(space.definition)),
+        "data_fingerprint": dataset.fingerprint,
+        "recipe": recipe.to_json(),
+    }
+
+
+def _check_complete(output: Path, identity: dict[str, Any]) -> None:
+    info = read_info(output)
+    for name, wanted in identity.items():
+        if getattr(info, name) != wanted:
+            raise InputError(
+                f"{output} holds a supernet of another {name}: {getattr(info, name)}, not {wanted}; "
+                f"name another output"
+            )
+
+
+def _check_agreed(step: int, path: Path, trainer: Trainer) -> None:
+    """Raises InputError where processes did not find the same checkpoint; waits for all."""
+    steps = trainer.group.gather(torch.tensor([step], device=trainer.device))
+    if not bool((steps == step).all()):
+        raise InputError(
+            f"the processes of the training job find different checkpoints at {path}; name an output "
+            f"in a folder that all of them share"
+        )
+
+
+def _metrics(supernet: Supernet, dataset: Dataset) -> dict[str, float]:
+    """Returns the accuracy of the largest and the smallest architecture on `validate`, in percent."""
+    space = supernet.space
+    ends = Candidates.of_architectures(space, [space.largest(), space.smallest()])
+    largest, smallest = evaluate(supernet, ends, dataset)
+    return {
+        "accuracy_top1_largest": largest.accuracy_top1,
+        "accuracy_top1_smallest": smallest.accuracy_top1,
+    }
