@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from hwnas.profilers.profile import profile
     from hwnas.search.front import read_front
     from hwnas.search.settings import SearchSettings
-    from hwnas.spaces import Architecture, Candidates, Layer, Network, Space, get_space
-    from hwnas.supernet import Evaluator, TrainRecipe, load_supernet
+    from hwnas.spaces import Architecture, Candidates, Layer, Network, Space, get_space, open_space
+    from hwnas.supernet import Evaluator, TrainRecipe, evaluate_many, load_supernet, preset, read_official
     from hwnas.supernet.recalibrate import recalibrate
     from hwnas.supernet.training.train import train
 
@@ -43,6 +43,7 @@ __all__ = [
     "TrainRecipe",
     "UnavailableError",
     "__version__",
+    "evaluate_many",
     "export_onnx",
     "fit_predictor",
     "get_dataset",
@@ -50,8 +51,11 @@ __all__ = [
     "get_space",
     "load_predictor",
     "load_supernet",
+    "open_space",
+    "preset",
     "profile",
     "read_front",
+    "read_official",
     "recalibrate",
     "train",
     "verify_model",
@@ -68,8 +72,23 @@ _HOMES = {
     "hwnas.profilers.profile": ("profile",),
     "hwnas.search.front": ("read_front",),
     "hwnas.search.settings": ("SearchSettings",),
-    "hwnas.spaces": ("Architecture", "Candidates", "Layer", "Network", "Space", "get_space"),
-    "hwnas.supernet": ("Evaluator", "TrainRecipe", "load_supernet"),
+    "hwnas.spaces": (
+        "Architecture",
+        "Candidates",
+        "Layer",
+        "Network",
+        "Space",
+        "get_space",
+        "open_space",
+    ),
+    "hwnas.supernet": (
+        "Evaluator",
+        "TrainRecipe",
+        "evaluate_many",
+        "load_supernet",
+        "preset",
+        "read_official",
+    ),
     "hwnas.supernet.recalibrate": ("recalibrate",),
     "hwnas.supernet.training.train": ("train",),
 }

@@ -16,7 +16,12 @@ from multiprocessing.connection import Connection, wait
 from hwnas.errors import HwnasError, InputError
 from hwnas.supernet.evaluation.crew import Answer, Died, Ready, Task, Work, Worker
 
-_CHILD = "import sys; sys.path[:] = {path!r}; from hwnas.supernet.evaluation.processes import serve; serve({pipe}, {file})"
+_CHILD = """\
+import sys
+sys.path[:] = {path!r}
+from hwnas.supernet.evaluation.processes import serve
+serve({pipe}, {file})
+"""
 
 
 class ProcessCrew:
