@@ -121,7 +121,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from tests.supernet.conftest import TINY, colours
-from tests.supernet.test_train import RECIPE
+from tests.supernet.training.test_train import RECIPE
 from hwnas.spaces import MobileNetSpace
 from hwnas.supernet import train
 train(MobileNetSpace(TINY, 3), colours(), RECIPE, Path(sys.argv[1]),
