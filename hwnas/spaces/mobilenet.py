@@ -7,11 +7,11 @@ from typing import Any
 from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.layer import Layer, make_divisible
 from hwnas.spaces.mobilenet_recipe import MobileNetRecipe, Stage
-from hwnas.spaces.slots import Index, SlotTables
+from hwnas.spaces.slots import Entry, SlotTables
 from hwnas.spaces.space import Gene, Space, uniform_genomes
 
-# The choices of a width, with their indices, and the number of their gene; None where fixed.
-_Width = tuple[int | None, tuple[int, ...]]
+# The name of the gene of a width, None where there is none, and its choices.
+_Width = tuple[str | None, tuple[int, ...]]
 
 
 class MobileNetSpace(Space):
@@ -37,7 +37,12 @@ class MobileNetSpace(Space):
         self.norm_eps = recipe.norm_eps
         self.definition = definition
         self.genes = _genes(recipe)
-        self.tables = _Chain(recipe, self.num_classes, self.genes).tables()
+        entries = (
+            entry
+            for row, size_px in enumerate(recipe.image_sizes)
+            for entry in _chain(recipe, self.num_classes, row, size_px)
+        )
+        self.tables = SlotTables.of({gene.name: len(gene.choices) for gene in self.genes}, entries)
 
     @property
     def num_architectures(self) -> int:
@@ -90,100 +95,80 @@ def _genes(recipe: MobileNetRecipe) -> tuple[Gene, ...]:
     )
 
 
-class _Chain:
-    """Walks the chain of a recipe at each image size and enters the layers of every slot."""
-
-    def __init__(self, recipe: MobileNetRecipe, num_classes: int, genes: tuple[Gene, ...]) -> None:
-        self.recipe, self.num_classes, self.genes = recipe, num_classes, genes
-        self.number = {gene.name: number for number, gene in enumerate(genes)}
-        self.columns: dict[str, tuple[int, ...]] = {}
-
-    def tables(self) -> SlotTables:
-        """Returns the tables of the space."""
-        entries = [
-            entry
-            for row, size_px in enumerate(self.recipe.image_sizes)
-            for entry in self._walk({self.number["r"]: row}, size_px)
-        ]
-        return SlotTables.of([len(gene.choices) for gene in self.genes], self.columns, entries)
-
-    def _walk(self, at: dict[int, int], size_px: int) -> Iterator[tuple[str, Index, Layer]]:
-        recipe = self.recipe
-        width = self._width(0)
-        act = recipe.stem.activation
+def _chain(recipe: MobileNetRecipe, num_classes: int, row: int, size_px: int) -> Iterator[Entry]:
+    """Yields the layers of every slot at an image size, the `row`th choice."""
+    at = {"r": row}
+    width = _width(recipe, 0)
+    act = recipe.stem.activation
+    for here, channels in _options(width):
+        yield "stem", at | here, Layer("conv", 3, channels, size_px, kernel=3, stride=2, activation=act)
+    size = (size_px - 1) // 2 + 1
+    if recipe.first:
+        out, act = recipe.first.width[0], recipe.first.activation
         for here, channels in _options(width):
-            layer = Layer("conv", 3, channels, size_px, kernel=3, stride=2, activation=act)
-            yield self._entry("stem", at | here, layer)
-        size = (size_px - 1) // 2 + 1
-        if recipe.first:
-            out, act = recipe.first.width[0], recipe.first.activation
-            for here, channels in _options(width):
-                layer = Layer("mbconv", channels, out, size, kernel=3, mid_channels=channels, activation=act)
-                yield self._entry("first", at | here, layer)
-            width = (None, (out,))
-        for index, stage in enumerate(recipe.stages):
-            for block in range(stage.depth[-1]):
-                yield from self._block(at, index, block, width, size)
-                size = (size - 1) // (stage.stride if block == 0 else 1) + 1
-                width = self._width(index + 1)
-        yield from self._head(at, width, size)
-
-    def _block(
-        self, at: dict[int, int], index: int, block: int, before: _Width, size: int
-    ) -> Iterator[tuple[str, Index, Layer]]:
-        stage = self.recipe.stages[index]
-        runs = {}
-        if block >= stage.depth[0]:
-            enough = [depth > block for depth in stage.depth].index(True)
-            runs = {self.number[f"d[{index}]"]: slice(enough, None)}
-        position = index if self.recipe.tied else sum(s.depth[-1] for s in self.recipe.stages[:index]) + block
-        ks, e = self.number[f"ks[{position}]"], self.number[f"e[{position}]"]
-        inside = list(_options(before))
-        after = list(_options(self._width(index + 1))) if block == 0 else [({}, 0)]
-        for (was, channels), (becomes, width), (k, kernel), (x, expand) in product(
-            inside, after, enumerate(stage.kernel), enumerate(stage.expand)
-        ):
-            layer = Layer(
-                "mbconv",
-                channels,
-                width if block == 0 else channels,
-                size,
-                kernel=kernel,
-                stride=stage.stride if block == 0 else 1,
-                mid_channels=mid_channels(channels, expand),
-                se=stage.se,
-                activation=stage.activation,
-            )
-            yield self._entry(f"stages.{index}.{block}", {**at, **was, **becomes, ks: k, e: x, **runs}, layer)
-
-    def _head(self, at: dict[int, int], before: _Width, size: int) -> Iterator[tuple[str, Index, Layer]]:
-        recipe = self.recipe
-        channels = recipe.head.width[0]
-        for here, inside in _options(before):
-            layer = Layer("conv", inside, channels, size, activation=recipe.head.activation)
-            yield self._entry("head", at | here, layer)
-        yield self._entry("pool", at, Layer("pool", channels, channels, size, kernel=size, norm=False))
-        width: _Width = (None, (channels,))
-        if recipe.feature:
-            width = self._width(len(recipe.stages) + 1)
-            act = recipe.feature.activation
-            for here, out in _options(width):
-                yield self._entry(
-                    "feature", at | here, Layer("conv", channels, out, 1, activation=act, norm=False)
-                )
-        for here, inside in _options(width):
-            layer = Layer("linear", inside, self.num_classes, 1, norm=False)
-            yield self._entry("classifier", at | here, layer)
-
-    def _width(self, position: int) -> _Width:
-        return self.number.get(f"w[{position}]"), self.recipe.widths[position].width
-
-    def _entry(self, slot: str, at: Mapping[int, int | slice], layer: Layer) -> tuple[str, Index, Layer]:
-        self.columns.setdefault(slot, tuple(at))
-        return slot, tuple(at.values()), layer
+            layer = Layer("mbconv", channels, out, size, kernel=3, mid_channels=channels, activation=act)
+            yield "first", at | here, layer
+        width = (None, (out,))
+    for index, stage in enumerate(recipe.stages):
+        for block in range(stage.depth[-1]):
+            yield from _block(recipe, at, index, block, width, size)
+            size = (size - 1) // (stage.stride if block == 0 else 1) + 1
+            width = _width(recipe, index + 1)
+    yield from _head(recipe, num_classes, at, width, size)
 
 
-def _options(width: _Width) -> Iterator[tuple[dict[int, int], int]]:
+def _block(
+    recipe: MobileNetRecipe, at: dict[str, int], index: int, block: int, before: _Width, size: int
+) -> Iterator[Entry]:
+    stage = recipe.stages[index]
+    runs = {}
+    if block >= stage.depth[0]:
+        enough = [depth > block for depth in stage.depth].index(True)
+        runs = {f"d[{index}]": slice(enough, None)}
+    position = index if recipe.tied else sum(s.depth[-1] for s in recipe.stages[:index]) + block
+    ks, e = f"ks[{position}]", f"e[{position}]"
+    inside = list(_options(before))
+    after = list(_options(_width(recipe, index + 1))) if block == 0 else [({}, 0)]
+    for (was, channels), (becomes, width), (k, kernel), (x, expand) in product(
+        inside, after, enumerate(stage.kernel), enumerate(stage.expand)
+    ):
+        layer = Layer(
+            "mbconv",
+            channels,
+            width if block == 0 else channels,
+            size,
+            kernel=kernel,
+            stride=stage.stride if block == 0 else 1,
+            mid_channels=mid_channels(channels, expand),
+            se=stage.se,
+            activation=stage.activation,
+        )
+        here: dict[str, int | slice] = {**at, **was, **becomes, ks: k, e: x, **runs}
+        yield f"stages.{index}.{block}", here, layer
+
+
+def _head(
+    recipe: MobileNetRecipe, num_classes: int, at: dict[str, int], before: _Width, size: int
+) -> Iterator[Entry]:
+    channels = recipe.head.width[0]
+    for here, inside in _options(before):
+        yield "head", at | here, Layer("conv", inside, channels, size, activation=recipe.head.activation)
+    yield "pool", at, Layer("pool", channels, channels, size, kernel=size, norm=False)
+    width: _Width = (None, (channels,))
+    if recipe.feature:
+        width = _width(recipe, len(recipe.stages) + 1)
+        act = recipe.feature.activation
+        for here, out in _options(width):
+            yield "feature", at | here, Layer("conv", channels, out, 1, activation=act, norm=False)
+    for here, inside in _options(width):
+        yield "classifier", at | here, Layer("linear", inside, num_classes, 1, norm=False)
+
+
+def _width(recipe: MobileNetRecipe, position: int) -> _Width:
+    return f"w[{position}]" if recipe.elastic_widths else None, recipe.widths[position].width
+
+
+def _options(width: _Width) -> Iterator[tuple[dict[str, int], int]]:
     """Yields for each choice of a width where it stands in a table, and its channels."""
     gene, choices = width
     for index, channels in enumerate(choices):

@@ -1,12 +1,12 @@
 """The elastic ResNet-50 of Once-for-All: depth, width and bottleneck ratio in every stage."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import product
 from math import prod
 
 from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.layer import Layer, make_divisible
-from hwnas.spaces.slots import Index, SlotTables
+from hwnas.spaces.slots import Entry, SlotTables
 from hwnas.spaces.space import Gene, Space, uniform_genomes
 
 _FACTORS = (0.65, 0.8, 1.0)
@@ -36,7 +36,10 @@ class ResNetSpace(Space):
         self.name = "ofa-resnet50"
         self.num_classes = num_classes
         self.genes = _genes()
-        self.tables = _Chain(num_classes, self.genes).tables()
+        entries = (
+            entry for row, size_px in enumerate(_IMAGE_SIZES) for entry in _chain(row, size_px, num_classes)
+        )
+        self.tables = SlotTables.of({gene.name: len(gene.choices) for gene in self.genes}, entries)
 
     @property
     def num_architectures(self) -> int:
@@ -79,76 +82,60 @@ def _mid_channels(width: int, expand: float) -> int:
     return make_divisible(round(width * expand))
 
 
-class _Chain:
-    """Walks the chain at each image size and enters the layers of every slot."""
-
-    def __init__(self, num_classes: int, genes: tuple[Gene, ...]) -> None:
-        self.num_classes, self.genes = num_classes, genes
-        self.number = {gene.name: number for number, gene in enumerate(genes)}
-        self.columns: dict[str, tuple[int, ...]] = {}
-
-    def tables(self) -> SlotTables:
-        """Returns the tables of the space."""
-        entries = [entry for row, size_px in enumerate(_IMAGE_SIZES) for entry in self._walk(row, size_px)]
-        return SlotTables.of([len(gene.choices) for gene in self.genes], self.columns, entries)
-
-    def _walk(self, row: int, size_px: int) -> Iterator[tuple[str, Index, Layer]]:
-        size = (size_px - 1) // 2 + 1
-        first, last = map(_widths, _STEM_WIDTHS)
-        keeps = len(_MORE_BLOCKS) - 1
-        for w, inside in enumerate(first):
-            conv = Layer("conv", 3, inside, size_px, kernel=3, stride=2, activation="relu")
-            yield self._entry("stem.0", {"r": row, "w[0]": w}, conv)
-            conv = Layer("residual_conv", inside, inside, size, kernel=3, activation="relu")
-            yield self._entry("stem.1", {"r": row, "w[0]": w, "d[0]": keeps}, conv)
-            for v, out in enumerate(last):
-                conv = Layer("conv", inside, out, size, kernel=3, activation="relu")
-                yield self._entry("stem.2", {"r": row, "w[0]": w, "w[1]": v}, conv)
+def _chain(row: int, size_px: int, num_classes: int) -> Iterator[Entry]:
+    """Yields the layers of every slot at an image size."""
+    size = (size_px - 1) // 2 + 1
+    first, last = map(_widths, _STEM_WIDTHS)
+    keeps = len(_MORE_BLOCKS) - 1
+    for w, inside in enumerate(first):
+        conv = Layer("conv", 3, inside, size_px, kernel=3, stride=2, activation="relu")
+        yield "stem.0", {"r": row, "w[0]": w}, conv
+        conv = Layer("residual_conv", inside, inside, size, kernel=3, activation="relu")
+        yield "stem.1", {"r": row, "w[0]": w, "d[0]": keeps}, conv
         for v, out in enumerate(last):
-            pool = Layer("max_pool", out, out, size, kernel=3, stride=2, norm=False)
-            yield self._entry("stem.pool", {"r": row, "w[1]": v}, pool)
-        yield from self._stages(row, (size - 1) // 2 + 1)
+            conv = Layer("conv", inside, out, size, kernel=3, activation="relu")
+            yield "stem.2", {"r": row, "w[0]": w, "w[1]": v}, conv
+    for v, out in enumerate(last):
+        pool = Layer("max_pool", out, out, size, kernel=3, stride=2, norm=False)
+        yield "stem.pool", {"r": row, "w[1]": v}, pool
+    yield from _stages(row, (size - 1) // 2 + 1, num_classes)
 
-    def _stages(self, row: int, size: int) -> Iterator[tuple[str, Index, Layer]]:
-        position = 0
-        for stage, fewest in enumerate(_STAGE_BLOCKS):
-            for block in range(fewest + _MORE_BLOCKS[-1]):
-                yield from self._block({"r": row}, stage, block, position, size)
-                size = (size - 1) // (_STRIDES[stage] if block == 0 else 1) + 1
-                position += 1
-        last = f"w[{len(_STEM_WIDTHS) + len(_STAGE_WIDTHS) - 1}]"
-        for w, width in enumerate(_widths(_STAGE_WIDTHS[-1])):
-            pool = Layer("pool", width, width, size, kernel=size, norm=False)
-            yield self._entry("pool", {"r": row, last: w}, pool)
-            linear = Layer("linear", width, self.num_classes, 1, norm=False)
-            yield self._entry("classifier", {"r": row, last: w}, linear)
 
-    def _block(
-        self, at: dict[str, int], stage: int, block: int, position: int, size: int
-    ) -> Iterator[tuple[str, Index, Layer]]:
-        gene = len(_STEM_WIDTHS) + stage
-        widths = _widths(_STAGE_WIDTHS[stage])
-        runs = {}
-        if block >= _STAGE_BLOCKS[stage]:
-            runs = {f"d[{stage + 1}]": slice(block - _STAGE_BLOCKS[stage] + 1, None)}
-        before: list[tuple[dict[str, int], int]] = [({}, 0)]
-        if block == 0:
-            base = _STAGE_WIDTHS[stage - 1] if stage else _STEM_WIDTHS[-1]
-            before = [({f"w[{gene - 1}]": v}, inside) for v, inside in enumerate(_widths(base))]
-        for (was, inside), (w, width), (e, expand) in product(before, enumerate(widths), enumerate(_EXPANDS)):
-            layer = Layer(
-                "bottleneck",
-                inside if block == 0 else width,
-                width,
-                size,
-                kernel=3,
-                stride=_STRIDES[stage] if block == 0 else 1,
-                mid_channels=_mid_channels(width, expand),
-                activation="relu",
-            )
-            here: dict[str, int | slice] = {**at, **was, f"w[{gene}]": w, f"e[{position}]": e, **runs}
-            yield self._entry(f"stages.{stage}.{block}", here, layer)
+def _stages(row: int, size: int, num_classes: int) -> Iterator[Entry]:
+    position = 0
+    for stage, fewest in enumerate(_STAGE_BLOCKS):
+        for block in range(fewest + _MORE_BLOCKS[-1]):
+            yield from _block({"r": row}, stage, block, position, size)
+            size = (size - 1) // (_STRIDES[stage] if block == 0 else 1) + 1
+            position += 1
+    last = f"w[{len(_STEM_WIDTHS) + len(_STAGE_WIDTHS) - 1}]"
+    for w, width in enumerate(_widths(_STAGE_WIDTHS[-1])):
+        pool = Layer("pool", width, width, size, kernel=size, norm=False)
+        yield "pool", {"r": row, last: w}, pool
+        linear = Layer("linear", width, num_classes, 1, norm=False)
+        yield "classifier", {"r": row, last: w}, linear
 
-    def _entry(self, slot: str, at: Mapping[str, int | slice], layer: Layer) -> tuple[str, Index, Layer]:
-        self.columns.setdefault(slot, tuple(self.number[name] for name in at))
-        return slot, tuple(at.values()), layer
+
+def _block(at: dict[str, int], stage: int, block: int, position: int, size: int) -> Iterator[Entry]:
+    gene = len(_STEM_WIDTHS) + stage
+    widths = _widths(_STAGE_WIDTHS[stage])
+    runs = {}
+    if block >= _STAGE_BLOCKS[stage]:
+        runs = {f"d[{stage + 1}]": slice(block - _STAGE_BLOCKS[stage] + 1, None)}
+    before: list[tuple[dict[str, int], int]] = [({}, 0)]
+    if block == 0:
+        base = _STAGE_WIDTHS[stage - 1] if stage else _STEM_WIDTHS[-1]
+        before = [({f"w[{gene - 1}]": v}, inside) for v, inside in enumerate(_widths(base))]
+    for (was, inside), (w, width), (e, expand) in product(before, enumerate(widths), enumerate(_EXPANDS)):
+        layer = Layer(
+            "bottleneck",
+            inside if block == 0 else width,
+            width,
+            size,
+            kernel=3,
+            stride=_STRIDES[stage] if block == 0 else 1,
+            mid_channels=_mid_channels(width, expand),
+            activation="relu",
+        )
+        here: dict[str, int | slice] = {**at, **was, f"w[{gene}]": w, f"e[{position}]": e, **runs}
+        yield f"stages.{stage}.{block}", here, layer

@@ -12,8 +12,9 @@ from hwnas.spaces.layer import Layer
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-# One position of a slot's table, or all from one on where a gene counts the blocks that run.
-Index = tuple[int | slice, ...]
+# A layer that may fill a slot, and for which choice of which genes: a slice is all from one on,
+# where a gene counts the blocks that run.
+Entry = tuple[str, Mapping[str, int | slice], Layer]
 
 # Rows looked up at a time: few enough that all genes of them stay in the processor's cache.
 _ROWS = 2048
@@ -38,28 +39,25 @@ class SlotTables:
     choice_counts: tuple[int, ...]
 
     @staticmethod
-    def of(
-        choice_counts: Sequence[int],
-        columns: Mapping[str, tuple[int, ...]],
-        entries: Iterable[tuple[str, Index, Layer]],
-    ) -> "SlotTables":
+    def of(choice_counts: Mapping[str, int], entries: Iterable[Entry]) -> "SlotTables":
         """Returns the tables that hold these entries and are absent elsewhere.
 
         Args:
-            choice_counts: the number of choices of each gene.
-            columns: for each slot, in order, the genes that its layer depends on.
-            entries: a slot, a position in its table, and the layer that stands there.
+            choice_counts: the number of choices of each gene by its name, in genome order.
+            entries: slots in the order of the chain; all of one slot name the same genes, in the
+                same order.
         """
-        tables = {
-            slot: np.full([choice_counts[gene] for gene in genes], -1, dtype=np.int64)
-            for slot, genes in columns.items()
-        }
+        numbers = {name: number for number, name in enumerate(choice_counts)}
+        columns: dict[str, tuple[int, ...]] = {}
+        tables: dict[str, Ints] = {}
         ids: dict[Layer, int] = {}
-        for slot, index, layer in entries:
-            tables[slot][index] = ids.setdefault(layer, len(ids))
-        return SlotTables(
-            tuple(ids), tuple(columns), tuple(columns.values()), tuple(tables.values()), tuple(choice_counts)
-        )
+        for slot, at, layer in entries:
+            if slot not in tables:
+                columns[slot] = tuple(numbers[name] for name in at)
+                tables[slot] = np.full([choice_counts[name] for name in at], -1, dtype=np.int64)
+            tables[slot][tuple(at.values())] = ids.setdefault(layer, len(ids))
+        counts = tuple(choice_counts.values())
+        return SlotTables(tuple(ids), tuple(columns), tuple(columns.values()), tuple(tables.values()), counts)
 
     def layer_ids(self, genomes: Ints) -> Ints:
         """Returns vocabulary ids [n, slots]; -1 where the slot is empty."""
