@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hwnas.data.dataset import SPLITS, ArraySplit, Dataset, Split, fingerprint
-from hwnas.errors import InputError, unknown_name
-from hwnas.plugins import load_plugin, plugin_names
+from hwnas.errors import InputError
+from hwnas.plugins import find, known_names
 
 __all__ = [
     "SPLITS",
@@ -35,18 +35,12 @@ def get_dataset(spec: str) -> Dataset:
             be used, or a package's data set cannot be loaded.
     """
     name, _, argument = spec.partition(":")
-    if name in _BUILT_IN:
-        return _BUILT_IN[name](argument)
-    make = load_plugin(_GROUP, "data set", name)
-    if make is None:
-        raise unknown_name("data set", name, dataset_names())
-    dataset: Dataset = make(argument)
-    return dataset
+    return find(_BUILT_IN, _GROUP, "data set", name)(argument)
 
 
 def dataset_names() -> list[str]:
     """Returns the names `get_dataset` knows, sorted."""
-    return sorted({*_BUILT_IN, *plugin_names(_GROUP)})
+    return known_names(_BUILT_IN, _GROUP)
 
 
 def _digits(argument: str) -> Dataset:

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from hwnas.errors import unknown_name
-from hwnas.plugins import load_plugin, plugin_names
+from hwnas.plugins import find, known_names
 from hwnas.profilers.device import Device
 from hwnas.spaces import Space, get_space
 
@@ -14,7 +13,7 @@ TABLE_PREFIX = "table:"
 
 def device_names() -> list[str]:
     """Returns the names of all devices, built in and registered, usable here or not."""
-    return sorted({*_BUILT_IN, *plugin_names(ENTRY_POINT_GROUP)})
+    return known_names(_BUILT_IN, ENTRY_POINT_GROUP)
 
 
 def get_device(name: str, space: Space | None = None) -> Device:
@@ -31,13 +30,7 @@ def get_device(name: str, space: Space | None = None) -> Device:
     """
     if name.startswith(TABLE_PREFIX):
         return _table(Path(name.removeprefix(TABLE_PREFIX)))
-    if name in _BUILT_IN:
-        return _BUILT_IN[name](space)
-    make = load_plugin(ENTRY_POINT_GROUP, "device", name)
-    if make is None:
-        raise unknown_name("device", name, device_names())
-    device: Device = make(space)
-    return device
+    return find(_BUILT_IN, ENTRY_POINT_GROUP, "device", name)(space)
 
 
 # Imports are inside: asking for one device must not load the runtimes of the others.

@@ -1,17 +1,25 @@
-"""Spaces of networks: genes, architectures, layers, costs. Needs no torch."""
+"""Spaces of networks: genes, architectures, layers, costs. Needs no torch.
+
+What needs pydantic, the recipes and the spaces made of them, is imported when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from hwnas.spaces.architecture import Architecture, BitwidthPolicy, Candidate
 from hwnas.spaces.candidates import Candidates
 from hwnas.spaces.costs import Costs
 from hwnas.spaces.layer import FLOAT_BITS, Layer, Op, make_divisible
-from hwnas.spaces.mobilenet import MobileNetSpace
-from hwnas.spaces.mobilenet_recipe import MobileNetRecipe, Part, Stage
 from hwnas.spaces.network import INPUT, Network, activation_bits, operations, random_network, subject_key
 from hwnas.spaces.registry import get_space, space_names
 from hwnas.spaces.resnet import ResNetSpace
 from hwnas.spaces.scaling import compound_scaled
 from hwnas.spaces.space import Gene, Space
-from hwnas.spaces.user import open_space, space_of_definition, space_yaml
+
+if TYPE_CHECKING:
+    from hwnas.spaces.mobilenet import MobileNetSpace
+    from hwnas.spaces.mobilenet_recipe import MobileNetRecipe, Part, Stage
+    from hwnas.spaces.user import open_space, space_of_definition, space_yaml
 
 __all__ = [
     "FLOAT_BITS",
@@ -43,3 +51,16 @@ __all__ = [
     "space_yaml",
     "subject_key",
 ]
+
+_HOMES = {
+    "hwnas.spaces.mobilenet": ("MobileNetSpace",),
+    "hwnas.spaces.mobilenet_recipe": ("MobileNetRecipe", "Part", "Stage"),
+    "hwnas.spaces.user": ("open_space", "space_of_definition", "space_yaml"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module 'hwnas.spaces' has no attribute '{name}'")
