@@ -5,9 +5,10 @@
 CPU seconds on one thread; what is compared runs interleaved, and figures are medians over repeats.
 Static networks are the subnets that `Supernet.extract` returns, torch's own modules alone.
 - Extraction: of random architectures.
-- Evaluation: extraction, recalibration on 500 images, folding and inference on 1,000 others, over
-  the static network's inference on the same 1,500 images in the same batches; with `--images`, of
-  so many instead of 1,000.
+- Evaluation: all that an `Evaluator` does for a candidate once images are resized (extraction,
+  recalibration on 500 images, folding, inference on 1,000 others), over the static network's
+  inference on the same 1,500 images in the same batches; with `--images`, of so many instead of
+  1,000.
 - Sandwich step: forward and backward of max, two random and min, over the sum of the same steps of
   the four static networks; batch 32.
 """
@@ -19,14 +20,12 @@ from statistics import median
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional
 
-from hwnas.spaces import Architecture, Space, get_space
-from hwnas.supernet import FoldedNetwork, Subnet, Supernet, to_network
+from hwnas.data import ArraySplit, Dataset
+from hwnas.spaces import Architecture, Candidates, Space, get_space
+from hwnas.supernet import Evaluator, Subnet, Supernet
 from hwnas.supernet.chain import channels_last
-from hwnas.supernet.evaluation.evaluate import BATCH_SIZE
-from hwnas.supernet.recalibrate import recalibrate_in_place
 
 SIZES_PX = {"demo": 48}
 OTHER_SIZE_PX = 128
@@ -39,16 +38,6 @@ def seconds(run: Callable[[], object]) -> float:
     return time.process_time() - started
 
 
-def images(n: int, size_px: int, batch_size: int) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(n)
-    return [
-        torch.randn(batch_size, 3, size_px, size_px, generator=generator).contiguous(
-            memory_format=torch.channels_last
-        )
-        for _ in range(-(-n // batch_size))
-    ]
-
-
 def extraction(supernet: Supernet, repeats: int) -> None:
     some = supernet.space.sample(repeats, np.random.default_rng(0))
     supernet.extract(some[0])
@@ -57,33 +46,53 @@ def extraction(supernet: Supernet, repeats: int) -> None:
 
 
 def evaluation(supernet: Supernet, size_px: int, n: int, repeats: int) -> None:
-    calibrate, validate = images(n // 2, size_px, BATCH_SIZE), images(n, size_px, BATCH_SIZE)
-    architectures = supernet.space.sample(repeats, np.random.default_rng(1))
+    space = supernet.space
+    evaluator = Evaluator(supernet, noise(space, size_px, n), calibrate_images=n // 2)
+    genomes = space.sample_genomes(repeats + 1, np.random.default_rng(1))
+    genomes[:, -1] = space.image_sizes.index(size_px)
+    candidates = Candidates.of_genomes(space, genomes)
+    every = [x for split in ("calibrate", "validate") for x, _ in evaluator.batches(split, size_px)]
 
-    def ours(architecture: Architecture) -> None:
-        subnet = recalibrate_in_place(channels_last(supernet.extract(architecture)), calibrate)
-        infer(FoldedNetwork(to_network(subnet)).eval(), validate)
-
-    def infer(network: torch.nn.Module, batches: list[Tensor]) -> None:
+    def infer(network: torch.nn.Module) -> None:
         with torch.inference_mode():
-            for x_NCHW in batches:
+            for x_NCHW in every:
                 network(x_NCHW)
 
     ratios = []
-    for architecture in architectures:
+    for row, architecture in enumerate(space.architectures(genomes)):
         static = channels_last(supernet.extract(architecture)).eval()
-        whole = seconds(lambda: ours(architecture))  # noqa: B023
-        plain = seconds(lambda: infer(static, calibrate + validate))  # noqa: B023
-        ratios.append(whole / plain)
+        whole = seconds(lambda: evaluator.evaluate_one(candidates[[row]]))  # noqa: B023
+        ratios.append(whole / seconds(lambda: infer(static)))  # noqa: B023
+    ratios = ratios[1:]  # the first candidate resizes the images
     print(
         f"recalibrate and evaluate  {median(ratios):8.2f} x static inference ({n // 2} + {n} images)",
         flush=True,
     )
 
 
+def noise(space: Space, size_px: int, n: int) -> Dataset:
+    """Returns n images to validate on and half as many to calibrate with."""
+
+    def make_split(name: str) -> ArraySplit:
+        count = n // 2 if name == "calibrate" else n
+        pixels = np.random.default_rng(count).integers(0, 256, (count, size_px, size_px, 3), dtype=np.uint8)
+        labels = np.zeros(count, dtype=np.int64)
+        return ArraySplit(labels=labels, mean=(0.5,) * 3, std=(0.25,) * 3, pixels=pixels)
+
+    return Dataset(
+        name="noise",
+        class_names=tuple(map(str, range(space.num_classes))),
+        canvas_px=size_px,
+        fingerprint="",
+        mean=(0.5,) * 3,
+        std=(0.25,) * 3,
+        make_split=make_split,
+    )
+
+
 def sandwich(supernet: Supernet, size_px: int, repeats: int) -> None:
     space = supernet.space
-    x_NCHW = images(TRAIN_BATCH, size_px, TRAIN_BATCH)[0]
+    x_NCHW = torch.randn(TRAIN_BATCH, 3, size_px, size_px).contiguous(memory_format=torch.channels_last)
     y_N = torch.zeros(TRAIN_BATCH, dtype=torch.long)
 
     def step(network: torch.nn.Module, *architecture: Architecture) -> None:

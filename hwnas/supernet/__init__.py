@@ -2,7 +2,6 @@
 
 from hwnas.supernet.evaluation.evaluate import Evaluator, Prepared, evaluate, prepare
 from hwnas.supernet.evaluation.settings import EvaluateSettings, Evaluation
-from hwnas.supernet.evaluation.torch_device import usable_torch_device
 from hwnas.supernet.evaluation.workers import (
     Processes,
     RayCluster,
@@ -18,6 +17,7 @@ from hwnas.supernet.official import official_state, read_official, write_officia
 from hwnas.supernet.quantize import FoldedNetwork, with_ranges
 from hwnas.supernet.recalibrate import recalibrate
 from hwnas.supernet.subnet import Subnet
+from hwnas.supernet.torch_device import usable_torch_device
 from hwnas.supernet.training.phase import Phase
 from hwnas.supernet.training.presets import adjusted, preset, preset_names
 from hwnas.supernet.training.recipe import TrainRecipe

@@ -16,12 +16,12 @@ from hwnas.spaces import Architecture, Candidates, Layer, Network
 from hwnas.supernet.chain import channels_last
 from hwnas.supernet.evaluation.images import SizedImages
 from hwnas.supernet.evaluation.settings import BATCH_SIZE, CALIBRATE_IMAGES, EvaluateSettings, Evaluation
-from hwnas.supernet.evaluation.torch_device import usable_torch_device
 from hwnas.supernet.fold import to_network
 from hwnas.supernet.model import Supernet
 from hwnas.supernet.quantize import FoldedNetwork, with_ranges
 from hwnas.supernet.recalibrate import recalibrate_in_place
 from hwnas.supernet.subnet import Subnet
+from hwnas.supernet.torch_device import usable_torch_device
 
 OnImages = Callable[[Tensor], Tensor]
 

@@ -21,7 +21,7 @@ from torch import Tensor, distributed
 from torch.distributed.rendezvous import rendezvous
 
 from hwnas.errors import HwnasError, InputError
-from hwnas.supernet.evaluation.torch_device import usable_torch_device
+from hwnas.supernet.torch_device import usable_torch_device
 
 _ENDED = "a process of the training job ended"
 _TIMEOUT = timedelta(minutes=30)  # rank 0 may read many images while the others wait
