@@ -21,7 +21,7 @@ def conditions(cores: list[int]) -> dict[str, Value]:
         "cores": cores,
         "load_average": round(os.getloadavg()[0], 2),
         "preempted": resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw,
-        "governor": _text(_CPU / f"cpu{cores[0]}/cpufreq/scaling_governor"),
+        "governor": _text(_CPU / f"cpu{cores[0] if cores else 0}/cpufreq/scaling_governor"),
         "throttled": _total(_CPU / f"cpu{core}/thermal_throttle/core_throttle_count" for core in cores),
         "stolen_ms": _stolen_ms(cores),
     }

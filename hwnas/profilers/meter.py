@@ -34,6 +34,7 @@ def worker_meter(
     protocol: Protocol,
     *,
     threads: int = 1,
+    settings: Mapping[str, Any] | None = None,
     cores: list[int] | None = None,
     conditions: Mapping[str, str | int] | None = None,
 ) -> Iterator[Meter]:
@@ -41,16 +42,20 @@ def worker_meter(
 
     Args:
         device: the name written into measurements.
-        runner: a module with `load(path: Path, threads: int) -> Callable[[], object]`.
+        runner: the name of a runner module, see `hwnas.profilers.runner`.
         fingerprint: of the device.
         protocol: how to measure.
         threads: threads that the artefact runs on.
-        cores: where to pin the worker; None takes the last `threads` cores this process may use.
+        settings: further JSON for the runner's `load`, beside `threads`. With `"torch": true` the
+            worker may import torch; otherwise it is kept out, since it disturbs.
+        cores: where to pin the worker; None takes the last `threads` cores this process may use,
+            an empty list pins nothing.
         conditions: further facts for each measurement, such as the pack in use.
     """
-    worker = _Worker(runner, cores or _last_cores(threads), threads)
+    cores = _last_cores(threads) if cores is None else cores
+    worker = _Worker(runner, cores, {**(settings or {}), "threads": threads})
     try:
-        yield _WorkerMeter(worker, device, fingerprint, protocol, dict(conditions or {}))
+        yield _WorkerMeter(worker, device, fingerprint, protocol, {"threads": threads, **(conditions or {})})
     finally:
         worker.stop()
 
@@ -135,10 +140,11 @@ class _WorkerLost(Exception):
 class _Worker:
     """A worker process, started when there is work and again after it was lost."""
 
-    def __init__(self, runner: str, cores: list[int], threads: int) -> None:
+    def __init__(self, runner: str, cores: list[int], settings: Mapping[str, Any]) -> None:
+        threads = settings["threads"]
         self._command = [
             *(sys.executable, "-m", "hwnas.profilers.worker"),
-            *(runner, ",".join(map(str, cores)), str(threads)),
+            *(runner, ",".join(map(str, cores)), json.dumps(settings)),
         ]
         self._environment = {
             **os.environ,

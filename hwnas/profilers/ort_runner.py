@@ -1,29 +1,37 @@
 """What the measuring worker calls for ONNX Runtime."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, final
 
 import numpy as np
 import onnxruntime
 
+from hwnas.profilers.runner import Runner
 
-def load(path: Path, threads: int) -> Callable[[], object]:
-    """Returns a function that runs the ONNX file once, on a batch of one fixed random image."""
-    session = open_session(path, threads)
-    rng = np.random.default_rng(0)
-    (entry,), (exit_,) = session.get_inputs(), session.get_outputs()
-    x = rng.standard_normal(_shape(entry.shape)).astype(np.float32)
-    y = np.zeros(_shape(exit_.shape), np.float32)
-    # Bound buffers: Python's conversions would add 10 % to the smallest networks.
-    binding = session.io_binding()
-    tensors = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in (x, y)]
-    binding.bind_ortvalue_input(entry.name, tensors[0])
-    binding.bind_ortvalue_output(exit_.name, tensors[1])
 
-    def run() -> None:
-        session.run_with_iobinding(binding)
+def load(path: Path, settings: Mapping[str, Any]) -> Runner:
+    """Returns a runner of the ONNX file, on a batch of one fixed random image."""
+    return _OrtRunner(open_session(path, settings["threads"]))
 
-    return run
+
+@final
+class _OrtRunner(Runner):
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        rng = np.random.default_rng(0)
+        (entry,), (exit_,) = session.get_inputs(), session.get_outputs()
+        x = rng.standard_normal(_shape(entry.shape)).astype(np.float32)
+        y = np.zeros(_shape(exit_.shape), np.float32)
+        # Bound buffers: Python's conversions would add 10 % to the smallest networks.
+        self._session = session
+        self._binding = session.io_binding()
+        self._tensors = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in (x, y)]
+        self._binding.bind_ortvalue_input(entry.name, self._tensors[0])
+        self._binding.bind_ortvalue_output(exit_.name, self._tensors[1])
+
+    def run(self) -> None:
+        """Runs the session once."""
+        self._session.run_with_iobinding(self._binding)
 
 
 def open_session(model: Path | bytes, threads: int, spinning: bool = True) -> onnxruntime.InferenceSession:

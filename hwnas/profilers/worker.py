@@ -1,11 +1,11 @@
-"""The process that measures: `python -m hwnas.profilers.worker RUNNER CORES THREADS`.
+"""The process that measures: `python -m hwnas.profilers.worker RUNNER CORES SETTINGS`.
 
 It imports the runner alone (no torch, whose threads and memory would disturb), pins itself to the
 cores, and answers one JSON line on stdin, a group of artefacts, with JSON lines on stdout. It ends
 when stdin does, so it never outlives its parent, not even in the middle of a measurement.
 
-RUNNER is a module with `load(path: Path, threads: int) -> Callable[[], object]`, which returns a
-function that runs an artefact once on an input of its own and waits for the result.
+RUNNER is a runner module, see `hwnas.profilers.runner`; SETTINGS is the JSON object for its `load`.
+CORES is a list with commas, empty where nothing is to be pinned.
 """
 
 import gc
@@ -24,30 +24,33 @@ import numpy as np
 
 from hwnas.profilers.conditions import between, conditions
 from hwnas.profilers.protocol import Protocol, time_group
-
-Call = Callable[[], object]
+from hwnas.profilers.runner import Runner
 
 
 def main() -> None:
     """Serves groups until stdin ends."""
-    runner_name, cores, threads = (
-        sys.argv[1],
-        [int(core) for core in sys.argv[2].split(",")],
-        int(sys.argv[3]),
-    )
-    if hasattr(os, "sched_setaffinity"):
+    runner_name, settings = sys.argv[1], json.loads(sys.argv[3])
+    cores = [int(core) for core in sys.argv[2].split(",") if core]
+    if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
     # Libraries print what they like; standard output is kept for the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     requests: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
-    sys.modules["torch"] = None  # type: ignore[assignment]  # some packages import it where they find it
-    load = importlib.import_module(runner_name).load
+    if not settings.get("torch"):
+        # Some packages import it where they find it.
+        sys.modules["torch"] = None  # type: ignore[assignment]
+    runner = importlib.import_module(runner_name)
+
+    def load(path: Path) -> Runner:
+        loaded: Runner = runner.load(path, settings)
+        return loaded
+
     _say(answers, event="ready")
     while True:
         request = json.loads(requests.get())
-        _serve(request, load, cores, threads, answers)
+        _serve(request, load, cores, answers)
 
 
 def _listen(requests: "queue.Queue[str]") -> None:
@@ -58,31 +61,30 @@ def _listen(requests: "queue.Queue[str]") -> None:
 
 def _serve(
     request: dict[str, Any],
-    load: Callable[[Path, int], Call],
+    load: Callable[[Path], Runner],
     cores: list[int],
-    threads: int,
     answers: IO[str],
 ) -> None:
     """Measures one group; a subject whose artefact does not load or run is reported and left out."""
     protocol = Protocol(**request["protocol"])
-    calls: dict[str, Call] = {}
+    runners: dict[str, Runner] = {}
     for subject, path in request["artefacts"].items():
         _say(answers, event="loading", subject=subject)
         try:
-            call = load(Path(path), threads)
-            call()
+            loaded = load(Path(path))
+            loaded.run()
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             _say(answers, event="failed", subject=subject, reason=reason)
         else:
-            calls[subject] = call
-    if calls:
+            runners[subject] = loaded
+    if runners:
         before = conditions(cores)
         gc.collect()
         gc.disable()
-        clock = _Clock(calls, answers)
+        clock = _Clock(runners, answers)
         timing = time_group(
-            list(calls), clock.time_calls, clock.time_canary, protocol, np.random.default_rng(protocol.seed)
+            list(runners), clock.time_calls, clock.time_canary, protocol, np.random.default_rng(protocol.seed)
         )
         gc.enable()
         span = between(before, conditions(cores))
@@ -91,7 +93,7 @@ def _serve(
             event="timed",
             series={name: [one.calls, one.samples_ms] for name, one in timing.series.items()},
             canary_ms=timing.drift_ms,
-            conditions={**span, "threads": threads, "group": len(calls)},
+            conditions={**span, "group": len(runners)},
         )
     _say(answers, event="done")
 
@@ -99,22 +101,18 @@ def _serve(
 class _Clock:
     """Times calls, and says every second that it is alive."""
 
-    def __init__(self, calls: dict[str, Call], answers: IO[str]) -> None:
-        self._calls = calls
+    def __init__(self, runners: dict[str, Runner], answers: IO[str]) -> None:
+        self._runners = runners
         self._answers = answers
         self._said = time.monotonic()
 
     def time_calls(self, subject: str, calls: int) -> float:
         """Returns the mean time of a call in ms."""
-        call = self._calls[subject]
-        start = time.perf_counter_ns()
-        for _ in range(calls):
-            call()
-        end = time.perf_counter_ns()
+        mean_ms = self._runners[subject].time_ms(calls)
         if time.monotonic() - self._said > 1:
             self._said = time.monotonic()
             _say(self._answers, event="alive")
-        return (end - start) / calls / 1e6
+        return mean_ms
 
     def time_canary(self) -> float:
         """Returns the time in ms of a fixed piece of integer work that fits in the first cache."""

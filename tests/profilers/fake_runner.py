@@ -3,12 +3,23 @@
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from hwnas.profilers.runner import Runner
 
 
-def load(path: Path, threads: int) -> Callable[[], object]:
-    """Returns a function that does as the file says: `sleep S`, `crash`, `hang`, `fail`, `once`."""
+class Sleeper(Runner):
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def run(self) -> None:
+        time.sleep(self.seconds)
+
+
+def load(path: Path, settings: Mapping[str, Any]) -> Runner:
+    """Returns a runner that does as the file says: `sleep S`, `crash`, `hang`, `fail`, `once`."""
     print("a library that prints to standard output")
     what, _, argument = path.read_text().partition(" ")
     if what == "fail":
@@ -20,8 +31,8 @@ def load(path: Path, threads: int) -> Callable[[], object]:
         Path(argument).touch()
         os._exit(7)
     if what == "hang":
-        return lambda: time.sleep(3600)
+        return Sleeper(3600)
     if what == "torch":
         import torch  # noqa: F401 (must fail)
     seconds = float(argument) if what == "sleep" else 1e-5
-    return lambda: time.sleep(seconds)
+    return Sleeper(seconds)
