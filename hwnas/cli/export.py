@@ -28,7 +28,8 @@ def export(
     from hwnas.export.finish import Finish
     from hwnas.export.select import select as chosen_of
     from hwnas.files import read_json
-    from hwnas.profilers import Protocol
+    from hwnas.profilers import Protocol, Store, default_store_path
+    from hwnas.profilers.profile import canary_reference_ms
     from hwnas.search.front import read_front
     from hwnas.search.run_folder import Journal
     from hwnas.supernet import Evaluator
@@ -44,14 +45,14 @@ def export(
             f"{opened.digest()}; name the run's supernet with --supernet"
         )
     folder = output or run / "exported"
-    with showing_progress() as progress:
+    with showing_progress() as progress, Store(default_store_path()) as opened_store:
         folder.mkdir(parents=True, exist_ok=True)
         journal = Journal(folder / "journal.jsonl")
         try:
             final = Finish(
                 space=opened.space,
                 devices=[
-                    usable_device(name, opened.space)
+                    usable_device(name, opened.space, config.get("device_definitions"))
                     for name in dict.fromkeys(one.deploy_on for one in members)
                 ],
                 evaluator=Evaluator(opened, dataset_for(data, opened)),
@@ -60,6 +61,7 @@ def export(
                 journal=journal,
                 progress=progress,
                 protocol=Protocol(),
+                canary_reference_ms=lambda device: canary_reference_ms(device, opened_store),
             ).run(front.with_members(tuple(members)))
         finally:
             journal.close()

@@ -9,6 +9,8 @@ from hwnas.errors import InputError
 from hwnas.files import json_object
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hwnas.data import Dataset
     from hwnas.profilers.device import Device
     from hwnas.spaces import Space
@@ -27,7 +29,9 @@ SupernetFile = Annotated[
 SpaceName = Annotated[
     str, typer.Option("--space", help="A space, as `hwnas spaces` lists them, or your own FILE.yaml.")
 ]
-DeviceName = Annotated[str, typer.Option("--device", help="A device, as `hwnas devices` lists them.")]
+DeviceName = Annotated[
+    str, typer.Option("--device", help="A device, as `hwnas devices` lists them, or your own FILE.yaml.")
+]
 StoreFile = Annotated[
     Path | None,
     typer.Option(
@@ -50,16 +54,24 @@ def parsed_bits(text: str | None) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(part) for part in parts))
 
 
-def usable_device(name: str, space: "Space") -> "Device":
+def usable_device(
+    name: str, space: "Space", definitions: "Mapping[str, Mapping[str, Any]] | None" = None
+) -> "Device":
     """Returns a device that can run here.
+
+    Args:
+        name: as users write it, or of one of the definitions.
+        space: whose networks it will run.
+        definitions: of devices that files described, by name.
 
     Raises:
         InputError: no such device, or not usable here; the message says what would make it so.
     """
     from hwnas.errors import UnavailableError
-    from hwnas.profilers import get_device
+    from hwnas.profilers.registry import device_of_definition, get_device
 
-    device = get_device(name, space)
+    described = (definitions or {}).get(name)
+    device = get_device(name, space) if described is None else device_of_definition(described, space)
     reason = device.unavailable()
     if reason:
         raise UnavailableError(f"device '{name}' is not usable here: {reason}")

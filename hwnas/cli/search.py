@@ -37,7 +37,9 @@ def search(
     ],
     device: Annotated[
         list[str] | None,
-        typer.Option("--device", help="A device; may be repeated. Without it: cpu and cpu-ort."),
+        typer.Option(
+            "--device", help="A device, or your own FILE.yaml; may be repeated. Without it: cpu and cpu-ort."
+        ),
     ] = None,
     supernet: SupernetFile = None,
     data: Data = "digits",
@@ -107,10 +109,15 @@ def search(
 
 def _devices(names: list[str] | None, space: "Space", progress: "Progress") -> "list[Device]":
     """Returns the devices that were asked for, or those of the usual ones that are usable here."""
-    from hwnas.errors import UnavailableError
+    from hwnas.errors import InputError, UnavailableError
 
     if names:
-        return [usable_device(name, space) for name in dict.fromkeys(names)]
+        chosen = [usable_device(name, space) for name in dict.fromkeys(names)]
+        shown = [device.name for device in chosen]
+        twice = next((name for name in shown if shown.count(name) > 1), None)
+        if twice:
+            raise InputError(f"--device must give each name once, but two are called '{twice}'; rename one")
+        return chosen
     found = []
     for name in _DEFAULT_DEVICES:
         try:

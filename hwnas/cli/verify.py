@@ -57,6 +57,8 @@ def verify(
 
 
 def _device(claimed: "ClaimedModel", name: str | None) -> "Device | None":
+    from hwnas.profilers import device_names
+
     claims = claimed.claims
     if name is None and claims.artefact is not None:
         say(
@@ -66,6 +68,9 @@ def _device(claimed: "ClaimedModel", name: str | None) -> "Device | None":
         return None
     chosen = name or claims.device
     if chosen is None:
+        return None
+    if name is None and chosen not in device_names():
+        say(f"latency not measured: the claim is of '{chosen}', a device of a file: add --device FILE.yaml")
         return None
     return usable_device(chosen, claimed.space)
 

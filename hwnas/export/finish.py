@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +64,7 @@ class Finish:
     journal: Journal
     progress: Progress
     protocol: Protocol
+    canary_reference_ms: Callable[[Device], float | None]
 
     def run(self, front: Front) -> Front:
         """Returns the front with the figures of the very files that were written.
@@ -92,7 +93,7 @@ class Finish:
     def _one(self, member: Member) -> tuple[Path, Gated]:
         """Builds one member's files in a folder that appears whole, and takes them through the gate."""
         prepared = self.evaluator.prepare(self._candidate(member), 0)
-        device = next(one for one in self.devices if one.name == member.deploy_on)
+        device = self._device(member)
         place = self._place(member.id)
         fresh = place.with_name(f".{member.id}.tmp")
         shutil.rmtree(fresh, ignore_errors=True)
@@ -153,7 +154,9 @@ class Finish:
             again = {subject: files[subject] for subject in files if not _is_steady(best.get(subject))}
             if not again:
                 break
-            for one in device.measure_artefacts(again, replace(self.protocol, group_size=len(again))):
+            protocol = replace(self.protocol, group_size=len(again))
+            reference_ms = self.canary_reference_ms(device)
+            for one in device.measure_artefacts(again, protocol, canary_reference_ms=reference_ms):
                 former = best.get(one.subject)
                 if former is None or _is_steady(one) or _canary_ms(one) < _canary_ms(former):
                     best[one.subject] = one
@@ -200,6 +203,7 @@ class Finish:
 
     def _write_manifest(self, member: Member, gate: Gated, taken: Measurement, artefact: str) -> None:
         predicted = member.latency_ms[member.deploy_on]["predicted"]
+        planned = self._device(member).planned_memory(self._candidate(member).layers(0))
         manifest = Manifest(
             id=member.id,
             architecture=member.architecture,
@@ -213,6 +217,7 @@ class Finish:
             params=member.params,
             bitops=member.bitops,
             peak_memory_bytes=member.peak_memory_bytes,
+            planned_memory=planned.to_json() if planned else None,
             agreement=gate.agreement,
             calibration=f"calibrate split of {self.evaluator.dataset.name}",
             dataset=self.evaluator.dataset.name,
@@ -247,6 +252,9 @@ class Finish:
 
     def _candidate(self, member: Member) -> Candidates:
         return Candidates.of_json(self.space, [member.candidate_json])
+
+    def _device(self, member: Member) -> Device:
+        return next(one for one in self.devices if one.name == member.deploy_on)
 
     def _place(self, id: str) -> Path:
         return self.folder / "models" / id

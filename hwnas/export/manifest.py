@@ -29,7 +29,10 @@ class Manifest:
         accuracy_top1: figures in percent, of the file: value, kind, split, low, high, n.
         accuracy_top1_validate: the figure that the search was guided by, if any.
         latency_ms: figures by device, see `latency_figure`.
+        peak_memory_bytes: activations alive at once, counted on the chain of layers.
         agreement: what the gate found.
+        planned_memory: bytes that the compiled artefact lays out for its activations, part by part and
+            in all; None where the runtime decides when it runs.
         dataset, supernet: name and digest of where the accuracy comes from.
         calibration: for people.
     """
@@ -45,6 +48,7 @@ class Manifest:
     bitops: int
     peak_memory_bytes: int
     agreement: Agreement
+    planned_memory: Mapping[str, int] | None = None
     energy_mj: Mapping[str, Any] | None = None
     accuracy_top1_validate: Mapping[str, Any] | None = None
     calibration: str | None = None
@@ -56,6 +60,8 @@ def latency_figure(measurement: Measurement, predicted_ms: float | None = None) 
     """Returns a measurement as manifests hold it: value, p95, interval, kind, verdict, conditions."""
     return {
         "value": measurement.latency_ms,
+        "raw": measurement.raw_latency_ms,
+        "canary_reference_ms": measurement.canary_reference_ms,
         "p95": measurement.p95_ms,
         "low": measurement.ci_low_ms,
         "high": measurement.ci_high_ms,

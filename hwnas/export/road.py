@@ -11,7 +11,7 @@ from hwnas.export.finish import Finish
 from hwnas.export.remarks import finish_remarks, search_remarks
 from hwnas.export.run_files import write_baselines, write_convergence, write_environment, write_predictors
 from hwnas.profilers import Device, Protocol, Store, default_store_path
-from hwnas.profilers.profile import profile
+from hwnas.profilers.profile import canary_reference_ms, profile
 from hwnas.progress import Progress
 from hwnas.search.baselines import Margin, margin
 from hwnas.search.front import Front, write_front
@@ -114,7 +114,7 @@ class Road:
             result = self._search(evaluator, store, journal)
             front, remarks = result.front, search_remarks(result)
             if self.export:
-                front = self._finish(result, evaluator, journal)
+                front = self._finish(result, evaluator, journal, store)
                 compared = self._compare(result, front, evaluator, journal)
                 write_baselines(self.folder, compared)
                 remarks += finish_remarks(front, compared)
@@ -132,6 +132,7 @@ class Road:
             "data": self.dataset.name,
             "data_fingerprint": self.dataset.fingerprint,
             "devices": {device.name: device.fingerprint().digest for device in self.devices},
+            **_device_definitions(self.devices),
             "settings": self.settings.to_json(),
             "export": self.export,
             "supernet_trained_on": None if info is None else info.data,
@@ -151,7 +152,7 @@ class Road:
             progress=self.progress,
         ).run()
 
-    def _finish(self, result: SearchResult, evaluator: "Evaluator", journal: Journal) -> Front:
+    def _finish(self, result: SearchResult, evaluator: "Evaluator", journal: Journal, store: Store) -> Front:
         return Finish(
             space=self.supernet.space,
             devices=self.devices,
@@ -161,6 +162,7 @@ class Road:
             journal=journal,
             progress=self.progress,
             protocol=Protocol(),
+            canary_reference_ms=lambda device: canary_reference_ms(device, store),
         ).run(result.front)
 
     def _compare(
@@ -192,6 +194,12 @@ class Road:
                     baseline_test=tested.values(some),
                 )
         return margins
+
+
+def _device_definitions(devices: Sequence[Device]) -> dict[str, Any]:
+    """What makes the devices again that files describe."""
+    described = {device.name: device.definition for device in devices if device.definition is not None}
+    return {"device_definitions": described} if described else {}
 
 
 def _definition(space: "Space") -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Devices, the measuring protocol and the measurement store; imports no runtime until one is asked for."""
 
-from hwnas.profilers.device import Device, GroupResult, Meter
+from hwnas.profilers.device import Canary, Device, GroupResult, Meter, Remarks
 from hwnas.profilers.fingerprint import Fingerprint
 from hwnas.profilers.measurement import Failure, Measurement
 from hwnas.profilers.profile import profile
@@ -9,6 +9,7 @@ from hwnas.profilers.registry import device_names, get_device
 from hwnas.profilers.store import Store, default_store_path
 
 __all__ = [
+    "Canary",
     "Device",
     "Failure",
     "Fingerprint",
@@ -16,6 +17,7 @@ __all__ = [
     "Measurement",
     "Meter",
     "Protocol",
+    "Remarks",
     "Store",
     "default_store_path",
     "device_names",

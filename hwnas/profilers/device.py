@@ -1,16 +1,22 @@
 """The contract of a device: a named thing that runs networks, and how it is asked for its times."""
 
+import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from hwnas.errors import InputError, MeasurementError
+from hwnas.profilers.canary import canary_network
+from hwnas.profilers.energy.settings import EnergySettings, MeterName
 from hwnas.profilers.fingerprint import Fingerprint
 from hwnas.profilers.measurement import Failure, Kind, Measurement
+from hwnas.profilers.memory import PlannedMemory
 from hwnas.profilers.protocol import Protocol
 from hwnas.spaces import Layer, Network
 
@@ -23,12 +29,54 @@ class GroupResult:
     failures: tuple[Failure, ...] = ()
 
 
+@dataclass(frozen=True)
+class Canary:
+    """The network whose times tell the machine's speed.
+
+    Attributes:
+        artefact: as the device builds it.
+        reference_ms: its time when the device was first measured, to which others are corrected;
+            None where that is now: then it is what it takes in the best tenth of the group.
+    """
+
+    artefact: Path
+    reference_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class Remarks:
+    """What is known of an artefact before it is measured.
+
+    Attributes:
+        conditions: facts to keep with its measurement.
+        reasons: why its time may not be what it could be, such as kernels without schedules.
+    """
+
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+
+
 class Meter(ABC):
-    """A device made ready to measure: for a real one, a worker process that waits for work."""
+    """A device made ready to measure: for a real one, a worker process that waits for work.
+
+    Attributes:
+        parallel: how many groups it measures at once, when `measure` is called from as many
+            threads: more than one where it lends several machines of one kind.
+    """
+
+    parallel: int = 1
 
     @abstractmethod
-    def measure(self, artefacts: Mapping[str, Path]) -> GroupResult:
-        """Returns the measurements of artefacts by subject key, their samples interleaved."""
+    def measure(self, artefacts: Mapping[str, Path], canary: Canary | None = None) -> GroupResult:
+        """Returns the measurements of artefacts by subject key, their samples interleaved.
+
+        Each subject is in the result once, measured or failed, whatever broke meanwhile. With a
+        canary, times are corrected to its reference time; without one they are the clock's.
+        """
+
+    def breakdown(self, artefact: Path) -> tuple[Mapping[str, float], float] | None:
+        """Returns the time in ms of each operation and of the whole; None where that cannot be told."""
+        return None
 
 
 class Device(ABC):
@@ -40,6 +88,11 @@ class Device(ABC):
         kind: whether its times are `measured` or `simulated`.
         bits: the bitwidths that it runs, for weights and activations alike; 32 is floating point.
         threads, batch: what its times stand for.
+        runs_onnx: whether its artefact is the ONNX file itself, so that it runs any exported one.
+        definition: the fields of the file that describes it; None where its name says all.
+        energy_meters: the kinds of meters of this machine that see what it uses, best first; none
+            where it is another machine, or a model.
+        energy: which meter, and how, where its file says so.
     """
 
     name: str
@@ -48,6 +101,10 @@ class Device(ABC):
     bits: tuple[int, ...]
     threads: int = 1
     batch: int = 1
+    runs_onnx: bool = False
+    definition: Mapping[str, Any] | None = None
+    energy_meters: tuple[MeterName, ...] = ("rapl", "hwmon")
+    energy: EnergySettings | None = None
 
     @abstractmethod
     def unavailable(self) -> str | None:
@@ -86,62 +143,81 @@ class Device(ABC):
     def meter(self, protocol: Protocol) -> AbstractContextManager[Meter]:
         """Returns a meter for artefacts that `build` wrote, open while the context lasts."""
 
+    def canary(self) -> Network | None:
+        """Returns the network that tells this machine's speed; None where no clock is asked.
+
+        A small fixed chain, unless the device refuses it.
+        """
+        network = canary_network()
+        return None if self.kind == "simulated" or any(map(self.refusal, network.layers)) else network
+
+    def remarks(self, artefact: Path) -> Remarks:
+        """Returns what `build` left to say of an artefact that it wrote; nothing, unless overridden."""
+        return Remarks()
+
+    def planned_memory(self, layers: Sequence[Layer]) -> PlannedMemory | None:
+        """Returns what its artefact of a chain plans for activations; None where the runtime decides.
+
+        Raises:
+            InputError: a layer that the device refuses.
+            UnavailableError: the device is not usable here.
+        """
+        return None
+
     @final
     def measure(
         self,
         networks: Iterable[Network],
         protocol: Protocol,
         on_group: Callable[[GroupResult], None] | None = None,
+        *,
+        canary_reference_ms: float | None = None,
     ) -> list[Measurement]:
         """Returns one measurement for each network, in order: of the artefacts that `build` writes.
 
         Networks are taken from the iterable one by one, each when the one before it is built, so
         that they need not all be in memory. `on_group` hears of each group as soon as it is done.
 
+        Args:
+            networks: what to build and measure.
+            protocol: how to measure.
+            on_group: called in this thread.
+            canary_reference_ms: the canary's time that all times are corrected to; None takes what
+                it takes in the first group.
+
         Raises:
             InputError: the device cannot run one of the layers.
             MeasurementError: a subject failed twice; raised when the others have been measured.
         """
-        results: list[Measurement] = []
-        failures: list[Failure] = []
-        stream = iter(networks)
-        with self.meter(protocol) as meter:
-            while True:
-                with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
-                    subjects, artefacts = self._build_group(stream, Path(folder), protocol)
-                    if not subjects:
-                        break
-                    result = meter.measure(artefacts)
-                if on_group:
-                    on_group(result)
-                found = {one.subject: one for one in result.measurements}
-                results += [found[subject] for subject in subjects if subject in found]
-                failures += result.failures
-        if failures:
-            raise failed(self.name, failures)
-        return results
+        subjects: list[str] = []
+
+        def groups(home: Path) -> Iterator[Group]:
+            stream = iter(networks)
+            while (group := self._build_group(stream, home, protocol)).subjects:
+                subjects.extend(group.subjects)
+                yield group
+
+        with tempfile.TemporaryDirectory(prefix="hwnas-") as home:
+            found = self._measure(groups(Path(home)), protocol, on_group, canary_reference_ms)
+        return [found[subject] for subject in subjects]
 
     @final
-    def measure_artefacts(self, artefacts: Mapping[str, Path], protocol: Protocol) -> list[Measurement]:
+    def measure_artefacts(
+        self, artefacts: Mapping[str, Path], protocol: Protocol, *, canary_reference_ms: float | None = None
+    ) -> list[Measurement]:
         """Returns one measurement for each artefact that `build` wrote earlier, in order.
 
         Args:
             artefacts: by subject key, or by whatever name the measurement should carry.
             protocol: how to measure.
+            canary_reference_ms: see `measure`.
 
         Raises:
             MeasurementError: an artefact failed twice.
         """
-        results: list[Measurement] = []
-        failures: list[Failure] = []
-        with self.meter(protocol) as meter:
-            for group in _groups(artefacts, protocol):
-                result = meter.measure(group)
-                results += result.measurements
-                failures += result.failures
-        if failures:
-            raise failed(self.name, failures)
-        return results
+        groups = (Group(list(part), part) for part in _parts(artefacts, protocol))
+        found = self._measure(groups, protocol, None, canary_reference_ms)
+        return [found[subject] for subject in artefacts]
 
     @final
     def check(self, layers: Iterable[Layer]) -> None:
@@ -154,24 +230,86 @@ class Device(ABC):
                 )
 
     @final
-    def _build_group(
-        self, networks: Iterator[Network], folder: Path, protocol: Protocol
-    ) -> tuple[list[str], dict[str, Path]]:
-        """The keys of the next networks in order, and the artefact of each distinct one."""
-        subjects: list[str] = []
-        artefacts: dict[str, Path] = {}
+    def _measure(
+        self,
+        groups: "Iterator[Group]",
+        protocol: Protocol,
+        on_group: Callable[[GroupResult], None] | None,
+        reference_ms: float | None,
+    ) -> dict[str, Measurement]:
+        """The measurements of all groups by subject."""
+        found: dict[str, Measurement] = {}
+        failures: list[Failure] = []
+        # The pool is left last: the meter's end is what ends calls that still wait.
+        with (
+            tempfile.TemporaryDirectory(prefix="hwnas-") as folder,
+            ThreadPoolExecutor() as pool,
+            self.meter(protocol) as meter,
+        ):
+            # Built when there is something to measure.
+            canary = cache(lambda: self._built_canary(Path(folder), reference_ms))
+            for group, result in _results(groups, meter, canary, pool):
+                marked = tuple(self._remarked(one, group) for one in result.measurements)
+                group.clear()
+                if on_group:
+                    on_group(GroupResult(marked, result.failures))
+                found |= {one.subject: one for one in marked}
+                failures += result.failures
+        if failures:
+            raise failed(self.name, failures)
+        return found
+
+    @final
+    def _built_canary(self, folder: Path, reference_ms: float | None) -> Canary | None:
+        network = self.canary()
+        return Canary(self.build(network, folder), reference_ms) if network else None
+
+    @final
+    def _remarked(self, one: Measurement, group: "Group") -> Measurement:
+        remarks = self.remarks(group.artefacts[one.subject])
+        return replace(
+            one,
+            conditions={**one.conditions, **remarks.conditions},
+            reasons=(*one.reasons, *remarks.reasons),
+        )
+
+    @final
+    def _build_group(self, networks: Iterator[Network], home: Path, protocol: Protocol) -> "Group":
+        """The next networks in order, each distinct one built in a new folder at home."""
+        folder = Path(tempfile.mkdtemp(dir=home))
+        group = Group([], {}, folder)
         size_bytes = 0
-        while len(subjects) < protocol.group_size and size_bytes < protocol.group_bytes:
+        while len(group.subjects) < protocol.group_size and size_bytes < protocol.group_bytes:
             network = next(networks, None)
             if network is None:
                 break
-            subjects.append(network.key)
-            if network.key not in artefacts:
+            group.subjects.append(network.key)
+            if network.key not in group.artefacts:
                 place = folder / network.key
                 place.mkdir()
-                artefacts[network.key] = path = self.build(network, place)
+                group.artefacts[network.key] = path = self.build(network, place)
                 size_bytes += path.stat().st_size
-        return subjects, artefacts
+        return group
+
+
+@dataclass(frozen=True)
+class Group:
+    """Artefacts that are measured together.
+
+    Attributes:
+        subjects: their keys, one may stand twice.
+        artefacts: by subject key.
+        folder: where they lie, if they are only there to be measured.
+    """
+
+    subjects: list[str]
+    artefacts: dict[str, Path]
+    folder: Path | None = None
+
+    def clear(self) -> None:
+        """Removes what was only there to be measured."""
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def failed(device: str, failures: list[Failure]) -> MeasurementError:
@@ -181,7 +319,40 @@ def failed(device: str, failures: list[Failure]) -> MeasurementError:
     return MeasurementError(f"device '{device}' failed on {len(failures)} of its subjects: {shown}{more}")
 
 
-def _groups(artefacts: Mapping[str, Path], protocol: Protocol) -> Iterator[dict[str, Path]]:
+def _results(
+    groups: Iterator[Group], meter: Meter, built_canary: Callable[[], Canary | None], pool: Executor
+) -> Iterator[tuple[Group, GroupResult]]:
+    """Each group with its result, as they are done; as many are measured at once as the meter can.
+
+    Groups are built while others are measured only where the meter asks for several: a build
+    disturbs what is measured on the same machine.
+    """
+    running: dict[Future[GroupResult], Group] = {}
+    reference_ms: float | None = None
+    for group in groups:
+        canary = built_canary()
+        if canary and canary.reference_ms is None:
+            canary = replace(canary, reference_ms=reference_ms)
+        if meter.parallel == 1 or (canary and canary.reference_ms is None):
+            result = meter.measure(group.artefacts, canary)
+            yield group, result
+            if reference_ms is None and result.measurements:
+                reference_ms = result.measurements[0].canary_reference_ms
+            continue
+        running[pool.submit(meter.measure, group.artefacts, canary)] = group
+        if len(running) >= meter.parallel:
+            yield from _finished(running)
+    while running:
+        yield from _finished(running)
+
+
+def _finished(running: dict[Future[GroupResult], Group]) -> Iterator[tuple[Group, GroupResult]]:
+    """Waits for at least one; takes those that are done."""
+    for future in wait(running, return_when=FIRST_COMPLETED).done:
+        yield running.pop(future), future.result()
+
+
+def _parts(artefacts: Mapping[str, Path], protocol: Protocol) -> Iterator[dict[str, Path]]:
     group: dict[str, Path] = {}
     size_bytes = 0
     for subject, path in artefacts.items():

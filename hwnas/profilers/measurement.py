@@ -19,16 +19,26 @@ class Measurement:
         device: the name of the device.
         fingerprint: the digest of the device's fingerprint.
         kind: `measured` with a clock, or `simulated` by a model.
-        latency_ms: the median over the samples that count.
-        p95_ms: the 95th percentile over all samples, outliers included. A sample is the mean of
+        latency_ms: the median over the samples that count, corrected: as long as it would have taken
+            while the canary took `canary_reference_ms`.
+        p95_ms: the 95th percentile, corrected, outliers included. A sample is the mean of
             `calls_per_sample` calls in a row, so it is over single calls where that is 1.
         ci_low_ms, ci_high_ms: the 95 % confidence interval of the median.
-        samples_ms: every sample, in the order taken, outliers included.
+        samples_ms: every sample as the clock told it, in the order taken.
         calls_per_sample: calls averaged in one sample.
-        verdict: `unstable` where the interval stayed too wide, the tail too long, or the machine
-            changed speed meanwhile; `reasons` says which.
-        canary_ms: the time of the canary workload before and after; equal on a steady machine.
+        verdict: `unstable` where the interval stayed too wide, the tail too long, something else ran,
+            or the machine changed its speed too much to correct it; `reasons` says which. A reason
+            for doubt that repeating cannot cure, such as kernels without schedules, leaves `stable`.
+        raw_latency_ms, raw_p95_ms: what the clock said, not corrected; None where no clock was asked.
+        canary_ms: the time of the canary, a network that never changes, before and after.
+        canary_reference_ms: the canary's time when this device was first measured, in its good moments.
+        canary_samples_ms: the canary's time around each sample.
+        left_out: numbers of the samples that do not count: outliers, and those taken while
+            something else ran (these are not in the 95th percentile either).
         energy_mj: of one call; None where nothing can measure it.
+        energy: how that was found: `source`, `boundary` and, where it was measured, `meter`,
+            `window_s`, `repeats`, `idle_mw`, `idle_subtracted`, `power_mw`, `inferences` and
+            `cv_percent` over the repeats; `reason` where it was tried and there is none.
         conditions: facts about the machine at that time: governor, load, pinned cores, versions.
         time: when it ended, UTC, ISO 8601.
     """
@@ -45,9 +55,15 @@ class Measurement:
     calls_per_sample: int = 1
     verdict: Verdict = "stable"
     reasons: tuple[str, ...] = ()
+    raw_latency_ms: float | None = None
+    raw_p95_ms: float | None = None
     canary_ms: tuple[float, float] | None = None
+    canary_reference_ms: float | None = None
+    canary_samples_ms: tuple[float, ...] = ()
+    left_out: tuple[int, ...] = ()
     energy_mj: float | None = None
     energy_source: EnergySource | None = None
+    energy: Mapping[str, Any] | None = None
     conditions: Mapping[str, Any] = field(default_factory=dict)
     time: str
 
@@ -65,7 +81,7 @@ class Measurement:
         """
         names = {one.name for one in fields(Measurement)}
         known = {name: value[name] for name in names if name in value}
-        for name in ("samples_ms", "reasons", "canary_ms"):
+        for name in ("samples_ms", "reasons", "canary_ms", "canary_samples_ms", "left_out"):
             if known.get(name) is not None:
                 known[name] = tuple(known[name])
         return Measurement(**known)

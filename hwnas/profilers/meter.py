@@ -7,21 +7,26 @@ import select
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hwnas.errors import MeasurementError
-from hwnas.profilers.device import GroupResult, Meter
+from hwnas.profilers.device import Canary, GroupResult, Meter
 from hwnas.profilers.fingerprint import Fingerprint
 from hwnas.profilers.measurement import Failure, Measurement
-from hwnas.profilers.protocol import Protocol, verdict
+from hwnas.profilers.protocol import Protocol, calm_enough, verdict
 from hwnas.profilers.statistics import summary
 
+# Where a device is first measured in a bad minute, its good moments are still the reference.
+_BEST = 0.1
 _START_SILENCE_S = 120.0
 _FAREWELL_S = 5.0
 
@@ -37,6 +42,7 @@ def worker_meter(
     settings: Mapping[str, Any] | None = None,
     cores: list[int] | None = None,
     conditions: Mapping[str, str | int] | None = None,
+    load_s: float = 0.0,
 ) -> Iterator[Meter]:
     """Yields a meter whose worker process lives as long as the context.
 
@@ -47,13 +53,17 @@ def worker_meter(
         protocol: how to measure.
         threads: threads that the artefact runs on.
         settings: further JSON for the runner's `load`, beside `threads`. With `"torch": true` the
-            worker may import torch; otherwise it is kept out, since it disturbs.
+            worker may import torch; otherwise it is kept out, since it disturbs. With
+            `"here": false` the artefact runs on another machine: the conditions of this one are
+            left out, and what else runs here is no disturbance.
         cores: where to pin the worker; None takes the last `threads` cores this process may use,
             an empty list pins nothing.
         conditions: further facts for each measurement, such as the pack in use.
+        load_s: how long the loading of an artefact may take without a word, where that is longer
+            than the protocol's silence: for runtimes that compile as they load.
     """
     cores = _last_cores(threads) if cores is None else cores
-    worker = _Worker(runner, cores, {**(settings or {}), "threads": threads})
+    worker = _Worker(runner, cores, {**(settings or {}), "threads": threads}, load_s)
     try:
         yield _WorkerMeter(worker, device, fingerprint, protocol, {"threads": threads, **(conditions or {})})
     finally:
@@ -75,45 +85,91 @@ class _WorkerMeter(Meter):
         self._protocol = protocol
         self._conditions = {**conditions, **_versions(fingerprint)}
 
-    def measure(self, artefacts: Mapping[str, Path]) -> GroupResult:
+    def measure(self, artefacts: Mapping[str, Path], canary: Canary | None = None) -> GroupResult:
         """Returns the measurements of one group, timed in turns.
 
         When the worker dies or hangs, a fresh one measures each subject alone, so that only the
         subject that broke it is lost.
         """
         try:
-            return self._group(artefacts)
+            return self._group(artefacts, canary)
         except _WorkerLost:
-            parts = [self._alone(subject, path) for subject, path in artefacts.items()]
+            parts = [self._alone(subject, path, canary) for subject, path in artefacts.items()]
         return GroupResult(
             tuple(one for part in parts for one in part.measurements),
             tuple(one for part in parts for one in part.failures),
         )
 
-    def _alone(self, subject: str, path: Path) -> GroupResult:
+    def breakdown(self, artefact: Path) -> tuple[Mapping[str, float], float] | None:
+        """Returns the time in ms of each operation and of the whole; None where the runner cannot tell.
+
+        Raises:
+            MeasurementError: the artefact does not load or run.
+        """
         try:
-            return self._group({subject: path})
+            events = list(self._worker.events({"breakdown": str(artefact)}, self._protocol.silence_s))
+        except _WorkerLost as lost:
+            raise MeasurementError(f"device '{self._device}' cannot run {artefact}: {lost}") from lost
+        for event in events:
+            if event["event"] == "failed":
+                raise MeasurementError(f"device '{self._device}' cannot run {artefact}: {event['reason']}")
+            if event["event"] == "breakdown":
+                return event["parts"], event["whole_ms"]
+        return None
+
+    def _alone(self, subject: str, path: Path, canary: Canary | None) -> GroupResult:
+        try:
+            return self._group({subject: path}, canary)
         except _WorkerLost as lost:
             return GroupResult((), (Failure(subject, str(lost)),))
 
-    def _group(self, artefacts: Mapping[str, Path]) -> GroupResult:
-        paths = {subject: str(path) for subject, path in artefacts.items()}
-        request = {"artefacts": paths, "protocol": asdict(self._protocol)}
+    def _group(self, artefacts: Mapping[str, Path], canary: Canary | None) -> GroupResult:
+        request = {
+            "artefacts": {subject: str(path) for subject, path in artefacts.items()},
+            "canary": str(canary.artefact) if canary else None,
+            "protocol": asdict(self._protocol),
+        }
         timed: dict[str, Any] | None = None
-        failures: list[Failure] = []
+        energies: dict[str, dict[str, Any]] = {}
+        failures: dict[str, str] = {}
         for event in self._worker.events(request, self._protocol.silence_s):
             if event["event"] == "timed":
                 timed = event
+            elif event["event"] == "energy":
+                energies = event["subjects"]
             elif event["event"] == "failed":
-                failures.append(Failure(event["subject"], event["reason"]))
-        return GroupResult(tuple(self._measurements(timed) if timed else ()), tuple(failures))
+                failures[event["subject"]] = event["reason"]
+        doubt = failures.keys() - artefacts.keys()
+        doubts = tuple(f"not corrected, the canary failed: {failures.pop(one)}" for one in doubt)
+        taken = self._measurements(timed, canary, doubts) if timed else iter(())
+        return GroupResult(
+            tuple(replace(one, **energies.get(one.subject, {})) for one in taken),
+            tuple(Failure(subject, reason) for subject, reason in failures.items()),
+        )
 
-    def _measurements(self, timed: dict[str, Any]) -> Iterator[Measurement]:
-        canary_ms = tuple(timed["canary_ms"])
+    def _measurements(
+        self, timed: dict[str, Any], canary: Canary | None, doubts: tuple[str, ...]
+    ) -> Iterator[Measurement]:
+        """The measurements of a group, each told in canary times at the canary's reference time."""
+        reference_ms: float | None = None
+        if timed["canary_ms"]:
+            assert canary is not None
+            reference_ms = canary.reference_ms or float(np.quantile(timed["canary_ms"], _BEST))
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        for subject, (calls, samples_ms) in timed["series"].items():
-            found = summary(samples_ms, self._protocol.outlier_deviations)
-            judged, reasons = verdict(found, canary_ms, self._protocol)
+        for subject, series in timed["series"].items():
+            samples_ms = np.asarray(series["samples_ms"])
+            corrected_ms = samples_ms
+            if reference_ms:
+                corrected_ms = samples_ms * reference_ms / np.asarray(series["canary_ms"])
+            disturbed = timed["disturbed"]
+            # Where hardly a round was calm there is nothing better than all of them.
+            skipped = disturbed if calm_enough(len(disturbed), len(samples_ms), self._protocol) else []
+            found = summary(corrected_ms, self._protocol.outlier_deviations, skipped)
+            drift_ms = tuple(timed["drift_ms"]) if reference_ms else None
+            judged, reasons = verdict(
+                found, drift_ms, self._protocol, reference_ms, (len(disturbed), len(samples_ms))
+            )
+            counts = np.delete(samples_ms, found.left_out)
             yield Measurement(
                 subject=subject,
                 device=self._device,
@@ -123,12 +179,22 @@ class _WorkerMeter(Meter):
                 p95_ms=found.p95_ms,
                 ci_low_ms=found.ci_low_ms,
                 ci_high_ms=found.ci_high_ms,
-                samples_ms=tuple(samples_ms),
-                calls_per_sample=calls,
-                verdict=judged,
-                reasons=reasons,
-                canary_ms=canary_ms,
-                conditions={**self._conditions, **timed["conditions"]},
+                samples_ms=tuple(series["samples_ms"]),
+                calls_per_sample=series["calls"],
+                verdict="unstable" if doubts else judged,
+                reasons=(*reasons, *doubts),
+                raw_latency_ms=float(np.median(counts)),
+                raw_p95_ms=summary(samples_ms, self._protocol.outlier_deviations, skipped).p95_ms,
+                canary_ms=drift_ms,
+                canary_reference_ms=reference_ms,
+                canary_samples_ms=tuple(series["canary_ms"]),
+                left_out=found.left_out,
+                conditions={
+                    **self._conditions,
+                    **timed["conditions"],
+                    **timed["of_subjects"][subject],
+                    "disturbed_rounds": len(disturbed),
+                },
                 time=now,
             )
 
@@ -140,8 +206,9 @@ class _WorkerLost(Exception):
 class _Worker:
     """A worker process, started when there is work and again after it was lost."""
 
-    def __init__(self, runner: str, cores: list[int], settings: Mapping[str, Any]) -> None:
+    def __init__(self, runner: str, cores: list[int], settings: Mapping[str, Any], load_s: float) -> None:
         threads = settings["threads"]
+        self._load_s = load_s
         self._command = [
             *(sys.executable, "-m", "hwnas.profilers.worker"),
             *(runner, ",".join(map(str, cores)), json.dumps(settings)),
@@ -154,35 +221,51 @@ class _Worker:
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._pending = b""
+        self._busy = threading.Lock()
+        self._stopped = False
 
     def events(self, request: dict[str, Any], silence_s: float) -> Iterator[dict[str, Any]]:
         """Yields what the worker reports until it is done with a request.
 
         Raises:
             _WorkerLost: it died, or said nothing for `silence_s`; the next request starts a new one.
-            MeasurementError: it cannot even start.
+            MeasurementError: it cannot even start, or its device is gone.
         """
+        with self._busy:
+            yield from self._events(request, silence_s)
+
+    def stop(self) -> None:
+        """Ends the worker for good, if there is one; a request in another thread fails then."""
+        self._stopped = True
+        if self._busy.locked() and (process := self._process):
+            _ended(process)
+        with self._busy:
+            if self._process:
+                self._end()
+
+    def _events(self, request: dict[str, Any], silence_s: float) -> Iterator[dict[str, Any]]:
         process = self._process or self._start()
         assert process.stdin
-        doing = ""
+        doing, limit_s = "", silence_s
         try:
             process.stdin.write(json.dumps(request).encode() + b"\n")
             process.stdin.flush()
-            while (event := self._next(process, silence_s))["event"] != "done":
-                doing = f" while it loaded {event['subject'][:10]}" if event["event"] == "loading" else ""
+            while (event := self._next(process, limit_s))["event"] != "done":
+                loading = event["event"] == "loading"
+                doing = f" while it loaded {event['subject'][:10]}" if loading else ""
+                limit_s = max(silence_s, self._load_s) if loading else silence_s
+                if event["event"] == "unavailable":
+                    raise MeasurementError(event["reason"])
                 yield event
         except (BrokenPipeError, EOFError) as error:
             raise _WorkerLost(f"{self._end()}{doing}") from error
         except TimeoutError as error:
             self._end()
-            raise _WorkerLost(f"the measuring process said nothing for {silence_s:g} s{doing}") from error
-
-    def stop(self) -> None:
-        """Ends the worker, if there is one."""
-        if self._process:
-            self._end()
+            raise _WorkerLost(f"the measuring process said nothing for {limit_s:g} s{doing}") from error
 
     def _start(self) -> "subprocess.Popen[bytes]":
+        if self._stopped:
+            raise MeasurementError("measuring was stopped")
         self._pending = b""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
         self._process = subprocess.Popen(
@@ -225,8 +308,7 @@ class _Worker:
             # One whose output has ended is about to be gone; a signal would hide its own reason.
             status = process.wait(_FAREWELL_S if select.select([process.stdout], [], [], 0)[0] else 0)
         except subprocess.TimeoutExpired:
-            process.kill()
-            status = process.wait()
+            status = _ended(process)
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
         process.stdout.close()
@@ -235,6 +317,16 @@ class _Worker:
         self._errors.close()
         how = f"signal {-status}" if status < 0 else f"status {status}"
         return f"the measuring process ended with {how}{': ' if last else ''}{''.join(last)[:200]}"
+
+
+def _ended(process: "subprocess.Popen[bytes]") -> int:
+    """Ends a process, one that holds another machine in good order; returns its status."""
+    process.terminate()
+    try:
+        return process.wait(_FAREWELL_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def _last_cores(threads: int) -> list[int]:

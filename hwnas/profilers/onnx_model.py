@@ -39,8 +39,8 @@ _WEIGHTLESS = {"scale": "Mul", "add": "Add", "pool": "GlobalAveragePool"}
 def onnx_model(network: Network) -> onnx.ModelProto:
     """Returns the network as a model from `input` [batch, channels, side, side] to `logits` [batch, classes].
 
-    The last layer must be linear. Layers below 32 bits hold integer weights, and Q/DQ pairs stand
-    on their activations.
+    A chain that does not end in a linear layer makes a map, under that tensor's own name. Layers
+    below 32 bits hold integer weights, and Q/DQ pairs stand on their activations.
 
     Raises:
         InputError: bits above 8 and below 32, weights that are not finite, or a range that is not
@@ -51,12 +51,15 @@ def onnx_model(network: Network) -> onnx.ModelProto:
     for layer, op, reads in operations(network.layers):
         writer.operation(layer, op, reads)
     _, channels, side, _ = network.input_shape
-    classes = network.layers[-1].out_channels
+    last = network.layers[-1]
+    made, shape = OUTPUT, [BATCH, last.out_channels]
+    if last.kind != "linear":
+        made, shape = writer.made(f"{last.name}.{last.ops[-1].name}"), [*shape, *[last.out_size_px] * 2]
     graph = helper.make_graph(
         writer.nodes,
         "hwnas",
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [BATCH, channels, side, side])],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [BATCH, classes])],
+        [helper.make_tensor_value_info(made, TensorProto.FLOAT, shape)],
         writer.initializers,
     )
     return helper.make_model(
@@ -101,6 +104,10 @@ class _Writer:
         if op.activation != "none":
             self._activation(op, self._settle(made), name)
         self._settled[name] = self._settle(name)
+
+    def made(self, tensor: str) -> str:
+        """Returns the name under which a tensor is read on."""
+        return self._settled[tensor]
 
     def _settle(self, tensor: str) -> str:
         """Adds the Q/DQ pair of a tensor that is quantized; returns the tensor to read on from."""

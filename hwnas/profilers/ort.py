@@ -1,7 +1,7 @@
-"""ONNX Runtime on this machine's processor."""
+"""ONNX Runtime on this machine's processor or GPU."""
 
 from contextlib import AbstractContextManager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import final
@@ -10,58 +10,67 @@ import onnx
 
 from hwnas.errors import UnavailableError
 from hwnas.profilers.device import Device, Meter
-from hwnas.profilers.fingerprint import Fingerprint, processor_facts
+from hwnas.profilers.fingerprint import Fingerprint
 from hwnas.profilers.measurement import Kind
 from hwnas.profilers.meter import worker_meter
 from hwnas.profilers.onnx_model import onnx_model
+from hwnas.profilers.placement import Placement
 from hwnas.profilers.protocol import Protocol
-from hwnas.spaces import Layer, Network
+from hwnas.spaces import FLOAT_BITS, Layer, Network
 
 ARTEFACT = "model.onnx"
+# What each provider runs faster than, or as fast as, floating point; CUDA has no integer kernels.
+BITS = {"cpu": (FLOAT_BITS, 8), "cuda": (FLOAT_BITS,)}
 
 
 @final
-class OnnxRuntimeCpu(Device):
-    """The device `cpu-ort`: ONNX files in 32 and 8 bits, one image at a time on one thread.
+class OnnxRuntimeDevice(Device):
+    """The devices `cpu-ort` and `cuda-ort`: ONNX files, on the processor in 32 and 8 bits.
 
     Quantized networks hold unsigned activations: signed ones run slower than floating point.
     """
 
-    name = "cpu-ort"
     runtime = "ONNX Runtime"
     kind: Kind = "measured"
-    bits = (32, 8)
+    runs_onnx = True
+
+    def __init__(
+        self,
+        name: str = "cpu-ort",
+        place: Placement = Placement(),  # noqa: B008 (frozen)
+        bits: tuple[int, ...] | None = None,
+    ) -> None:
+        """Takes the name it is known by, where it runs, and bits where it is to run fewer than it can."""
+        self.name = name
+        self.place = place
+        self.bits = bits or BITS[place.provider]
+        self.threads, self.batch = place.threads, place.batch
+        if place.provider == "cuda":
+            self.energy_meters = ("nvml", "hwmon")
 
     def unavailable(self) -> str | None:
-        """Returns a hint to install ONNX Runtime where it is missing."""
+        """Returns what is missing: ONNX Runtime, a GPU, or the package with CUDA."""
         if find_spec("onnxruntime") is None:
             return "the package onnxruntime is not installed; run: pip install onnxruntime"
-        return None
+        return self.place.unavailable() or (_no_cuda() if self.place.provider == "cuda" else None)
 
     def fingerprint(self) -> Fingerprint:
-        """Returns processor, runtime version, threads and batch."""
+        """Returns processor, GPU, runtime version, threads and batch."""
         reason = self.unavailable()
         if reason:
             raise UnavailableError(f"device '{self.name}' is not usable here: {reason}")
-        return Fingerprint(
-            {
-                "device": self.name,
-                "runtime_version": f"onnxruntime {version('onnxruntime')}",
-                "threads": self.threads,
-                "batch": self.batch,
-                **processor_facts(),
-            }
-        )
+        facts = {"device": self.name, "runtime_version": f"onnxruntime {_version()}"}
+        return Fingerprint({**facts, **self.place.facts()})
 
     def refusal(self, layer: Layer) -> str | None:
-        """Returns why a layer is refused: bits other than 32 and 8, or not the same for both."""
+        """Returns why a layer is refused: bits it does not run, or not the same for both."""
         if layer.weight_bits != layer.activation_bits:
             return (
                 f"weights and activations must have the same bits, "
                 f"but got {layer.weight_bits} and {layer.activation_bits}"
             )
-        if layer.weight_bits not in self.bits:
-            return f"bits must be 32 or 8, but got {layer.weight_bits}"
+        if layer.weight_bits not in self.bits and layer.quantizable:
+            return f"bits must be {' or '.join(map(str, self.bits))}, but got {layer.weight_bits}"
         return None
 
     def build(self, network: Network, folder: Path) -> Path:
@@ -72,7 +81,36 @@ class OnnxRuntimeCpu(Device):
         return path
 
     def meter(self, protocol: Protocol) -> AbstractContextManager[Meter]:
-        """Returns a meter for ONNX files with one input of one image."""
+        """Returns a meter for ONNX files with one input and one output."""
         return worker_meter(
-            self.name, "hwnas.profilers.ort_runner", self.fingerprint(), protocol, threads=self.threads
+            self.name,
+            "hwnas.profilers.ort_runner",
+            self.fingerprint(),
+            protocol,
+            threads=self.threads,
+            settings={"provider": self.place.provider, "batch": self.batch},
+            cores=None if self.place.cores is None else list(self.place.cores),
         )
+
+
+def _no_cuda() -> str | None:
+    """Why ONNX Runtime does not reach the GPU; None if it does."""
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        return None
+    return (
+        "the installed ONNX Runtime has no CUDA; run: pip uninstall onnxruntime && "
+        "pip install onnxruntime-gpu"
+    )
+
+
+def _version() -> str:
+    for package in ("onnxruntime", "onnxruntime-gpu"):
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            continue
+    import onnxruntime
+
+    return str(onnxruntime.__version__)

@@ -1,13 +1,21 @@
 """The measuring protocol: in which order subjects are timed, for how long, and what it is worth.
 
-Pure logic over two callables that tell the time, so that it can be tested with simulated clocks.
+Pure logic over callables that tell the time and whether something else ran, so that it can be
+tested with simulated clocks.
+
+The canary is a network that never changes, timed between the others. Machines change their speed
+by a third within a fraction of a second (a neighbour on the same core, a warm processor), and all
+networks with them, so each sample is told in canary times: what is summed up is the sample over
+the canary's time around it, times the canary's reference time.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hwnas.profilers.energy.settings import EnergySettings
 from hwnas.profilers.measurement import Verdict
 from hwnas.profilers.statistics import Summary, summary
 
@@ -20,44 +28,59 @@ class Protocol:
     """Every knob of a measurement.
 
     Attributes:
-        group_size: subjects timed in turns, so that a slow minute hits all of them alike.
+        group_size: subjects timed in turns: the more, the longer a group lasts, and the more states of
+            the machine each of them sees. A kill costs a group.
         group_bytes: a group is not added to once its artefacts are as large as this together: loaded
             networks take two or three times as much memory.
         sample_ms: a sample averages as many calls as reach this time: short enough that its tail
             is that of single calls, long enough that the clock's own cost does not show.
         settling_calls: untimed calls before each sample; the other subjects have emptied the caches.
         warmup_samples: the length of the two windows compared to tell whether a subject has settled.
-        warmup_percent: settled when the later window's median is not faster by more than this.
+        warmup_percent: settled when the medians of the two windows differ by no more than this.
         warmup_ms: the most time a subject warms up for.
         ci_percent: enough samples when the 95 % interval of the median is within this of it.
+        settled_share: of the subjects of a group that must have enough; the few that are left would
+            cost all of them as much again, and are marked.
         samples_least: samples of each subject at least; below 20 a 95th percentile means little.
-        samples_most: samples of each subject at most.
-        subject_ms: the most time for the samples of one subject; `samples_least` is kept where it
-            is not more than three times as long.
+        samples_most: samples of each subject at most, and as many disturbed ones.
+        subject_ms: the most time for a subject, all calls of its group shared out; `samples_least`
+            is kept where it is not more than three times as long.
         outlier_deviations: robust standard deviations above the median that make an outlier.
         tail_ratio: p95 over median that makes a measurement unstable.
-        drift_percent: change of the canary's time that makes a measurement unstable.
-        canary_rounds: rounds from one timing of the canary to the next.
+        canary_every_ms: the canary is timed when this time has passed since the last.
+        canary_share: of the time, that the canary may take; where it takes long it is timed less often.
+        speed_percent: a canary that differs more than this from its reference, or before from
+            after, makes a measurement unstable: different networks feel a slow machine differently.
+        look_ms: how often to look whether something else ran; counters of the system tick at 10 ms.
+        canary_jump: rounds in which the canary took so many times its median are disturbed.
+        visits: how often a subject is measured at most in one profiling run: again while unstable.
         silence_s: a worker that says nothing for this long is taken for hung.
+        energy: how the energy of each subject is measured after its time; None measures none.
         seed: of the order within rounds.
     """
 
-    group_size: int = 8
+    group_size: int = 32
     group_bytes: int = 1 << 30
     sample_ms: float = 0.2
     settling_calls: int = 1
     warmup_samples: int = 5
-    warmup_percent: float = 2.0
-    warmup_ms: float = 150.0
+    warmup_percent: float = 5.0
+    warmup_ms: float = 100.0
     ci_percent: float = 2.0
-    samples_least: int = 40
-    samples_most: int = 200
+    settled_share: float = 0.9
+    samples_least: int = 100
+    samples_most: int = 500
     subject_ms: float = 2000.0
     outlier_deviations: float = 6.0
-    tail_ratio: float = 1.5
-    drift_percent: float = 10.0
-    canary_rounds: int = 4
+    tail_ratio: float = 2.0
+    canary_every_ms: float = 5.0
+    canary_share: float = 0.2
+    speed_percent: float = 100.0
+    look_ms: float = 200.0
+    canary_jump: float = 1.6
+    visits: int = 2
     silence_s: float = 120.0
+    energy: EnergySettings | None = None
     seed: int = 0
 
 
@@ -67,65 +90,111 @@ class Series:
 
     Attributes:
         calls: calls averaged in one sample.
-        samples_ms: in the order taken.
+        samples_ms: in the order taken, one a round.
+        turns: for each sample, how many times the canary had been timed before it.
     """
 
     calls: int = 1
     samples_ms: list[float] = field(default_factory=list)
-
-    @property
-    def spent_ms(self) -> float:
-        """The time its samples took."""
-        return self.calls * sum(self.samples_ms)
+    turns: list[int] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Timing:
-    """What was timed of a group: a series for each subject, and the canary's times in between."""
+    """What was timed of a group.
 
-    series: dict[str, Series]
-    canary_ms: tuple[float, ...]
+    Attributes:
+        series: of each subject.
+        canary_ms: the canary's times in between, in order; empty where there is none.
+        busy: the numbers of the rounds in which something else ran.
+    """
+
+    series: dict[str, Series] = field(default_factory=dict)
+    canary_ms: list[float] = field(default_factory=list)
+    busy: list[int] = field(default_factory=list)
 
     @property
-    def drift_ms(self) -> tuple[float, float]:
+    def rounds(self) -> int:
+        """How many samples each subject has."""
+        return len(next(iter(self.series.values())).samples_ms)
+
+    @property
+    def drift_ms(self) -> tuple[float, float] | None:
         """The canary before and after: medians of the first and the last quarter of its times."""
+        if not self.canary_ms:
+            return None
         quarter = max(1, len(self.canary_ms) // 4)
         first, last = self.canary_ms[:quarter], self.canary_ms[-quarter:]
         return float(np.median(first)), float(np.median(last))
+
+    def canary_around(self, subject: str) -> NDArray[np.float64] | None:
+        """Returns the canary's time around each sample, [rounds]: of two before and two after, the median.
+
+        A single one would carry its own hiccups into the sample.
+        """
+        if not self.canary_ms:
+            return None
+        last = len(self.canary_ms) - 1
+        near = np.asarray(self.series[subject].turns)[:, None] + np.arange(-2, 2)
+        times: NDArray[np.float64] = np.asarray(self.canary_ms)[np.clip(near, 0, last)]
+        return np.asarray(np.median(times, axis=1))
+
+    def disturbed(self, jump: float) -> list[int]:
+        """Returns the rounds in which something else ran, or the canary took `jump` times its median."""
+        found = set(self.busy)
+        for subject in self.series:
+            around = self.canary_around(subject)
+            if around is not None:
+                found |= set(np.flatnonzero(around > jump * np.median(self.canary_ms)).tolist())
+        return sorted(found)
+
+    def relative(self, subject: str) -> NDArray[np.float64]:
+        """Returns the samples in canary times, [rounds]; in ms where there is no canary."""
+        samples, around = np.asarray(self.series[subject].samples_ms), self.canary_around(subject)
+        return samples if around is None else samples / around
 
 
 def time_group(
     subjects: Sequence[str],
     time_calls: TimeCalls,
-    time_canary: Callable[[], float],
     protocol: Protocol,
     rng: np.random.Generator,
+    *,
+    canary: str | None = None,
+    something_ran: Callable[[], bool] = lambda: False,
 ) -> Timing:
     """Returns the samples of subjects timed in rounds, each round in a new random order.
 
     Every subject stays in every round until all have enough samples, so that all see the same
-    company and the same minutes.
+    company and the same minutes. Rounds in which something else ran are taken again.
+
+    Args:
+        subjects: at least one.
+        time_calls: the clock.
+        protocol: how to time them.
+        rng: for the order.
+        canary: a subject of the clock that is timed in between.
+        something_ran: tells whether other work disturbed this since it was last asked.
     """
-    series = {subject: Series(_warm_up(subject, time_calls, protocol)) for subject in subjects}
-    canary = [time_canary() for _ in range(3)][1:]
-    rounds = 0
-    while not _done(series, protocol, rounds):
-        for index in rng.permutation(len(subjects)):
-            one = series[subjects[index]]
-            for _ in range(protocol.settling_calls):
-                time_calls(subjects[index], 1)
-            one.samples_ms.append(time_calls(subjects[index], one.calls))
-        rounds += 1
-        if rounds % protocol.canary_rounds == 0:
-            canary.append(time_canary())
-    canary += [time_canary() for _ in range(2)]
-    return Timing(series, tuple(canary))
+    return _Group(list(subjects), time_calls, protocol, canary, something_ran).run(rng)
 
 
 def verdict(
-    found: Summary, drift_ms: tuple[float, float], protocol: Protocol
+    found: Summary,
+    drift_ms: tuple[float, float] | None,
+    protocol: Protocol,
+    reference_ms: float | None = None,
+    disturbed: tuple[int, int] = (0, 1),
 ) -> tuple[Verdict, tuple[str, ...]]:
-    """Returns whether a measurement can be relied on, and if not, why."""
+    """Returns whether a measurement can be relied on, and if not, why.
+
+    Args:
+        found: its summary.
+        drift_ms: the canary before and after.
+        protocol: what is asked of it.
+        reference_ms: the canary's reference time.
+        disturbed: rounds in which something else ran, and rounds in all.
+    """
     reasons = []
     if found.ci_percent > protocol.ci_percent:
         reasons.append(
@@ -133,43 +202,126 @@ def verdict(
         )
     if found.tail_ratio > protocol.tail_ratio:
         reasons.append(f"p95 is {found.tail_ratio:.2f} times the median, above {protocol.tail_ratio:g}")
-    before, after = drift_ms
-    drift = 100 * (max(before, after) / min(before, after) - 1)
-    if drift > protocol.drift_percent:
-        reasons.append(
-            f"the machine's speed changed by {drift:.0f} % meanwhile, above {protocol.drift_percent:g} %"
-        )
+    busy, rounds = disturbed
+    if not calm_enough(busy, rounds, protocol):
+        reasons.append(f"something else ran on the machine in {busy} of {rounds} rounds")
+    if drift_ms:
+        known_ms = (*drift_ms, reference_ms) if reference_ms else drift_ms
+        change = 100 * (max(known_ms) / min(known_ms) - 1)
+        if change > protocol.speed_percent:
+            reasons.append(
+                f"the machine's speed changed by {change:.0f} %, above {protocol.speed_percent:g} %: "
+                f"the canary took {drift_ms[0]:.4g} ms before and {drift_ms[1]:.4g} ms after"
+                + (f", {reference_ms:.4g} ms at first" if reference_ms else "")
+            )
     return ("unstable" if reasons else "stable"), tuple(reasons)
 
 
-def _warm_up(subject: str, time_calls: TimeCalls, protocol: Protocol) -> int:
-    """Calls a subject until it gets no faster; returns how many calls make a sample."""
-    window = protocol.warmup_samples
-    times: list[float] = []
-    spent = 0.0
-    calls = 1
-    while True:
-        times.append(time_calls(subject, calls))
-        spent += calls * times[-1]
-        calls = max(1, int(np.ceil(protocol.sample_ms / float(np.median(times[-window:])))))
-        if spent > protocol.warmup_ms:
-            return calls
-        if len(times) >= 2 * window:
-            earlier, later = np.median(times[-2 * window : -window]), np.median(times[-window:])
-            if later >= earlier * (1 - protocol.warmup_percent / 100):
+def calm_enough(disturbed: int, rounds: int, protocol: Protocol) -> bool:
+    """Returns whether the rounds that were not disturbed suffice: half of the least that is asked."""
+    return 2 * (rounds - disturbed) >= min(protocol.samples_least, rounds)
+
+
+class _Group:
+    """A group while it is timed."""
+
+    def __init__(
+        self,
+        subjects: list[str],
+        time_calls: TimeCalls,
+        protocol: Protocol,
+        canary: str | None,
+        something_ran: Callable[[], bool],
+    ) -> None:
+        self._subjects = subjects
+        self._time_calls = time_calls
+        self._protocol = protocol
+        self._canary = canary
+        self._something_ran = something_ran
+        self._timing = Timing()
+        self._canary_calls = 1
+        self._spent_ms = 0.0
+        self._canary_due_ms = 0.0
+
+    def run(self, rng: np.random.Generator) -> Timing:
+        """Returns what was timed."""
+        for subject in self._subjects:
+            self._timing.series[subject] = Series(self._warm_up(subject))
+        if self._canary is not None:
+            self._canary_calls = self._warm_up(self._canary)
+        self._something_ran()
+        self._spent_ms, looked_ms, looked_round, rounds = 0.0, 0.0, 0, 0
+        while not (done := self._done(rounds)) or looked_round < rounds:
+            if not done:
+                self._round(rng)
+                rounds += 1
+            if done or self._spent_ms - looked_ms >= self._protocol.look_ms:
+                if self._something_ran():
+                    self._timing.busy += range(looked_round, rounds)
+                looked_ms, looked_round = self._spent_ms, rounds
+        self._time_canary()
+        return self._timing
+
+    def _round(self, rng: np.random.Generator) -> None:
+        for index in rng.permutation(len(self._subjects)):
+            if self._spent_ms >= self._canary_due_ms:
+                self._time_canary()
+            series = self._timing.series[self._subjects[index]]
+            series.samples_ms.append(self._sample(self._subjects[index], series.calls))
+            series.turns.append(len(self._timing.canary_ms))
+
+    def _time_canary(self) -> None:
+        if self._canary is not None:
+            begun_ms = self._spent_ms
+            self._timing.canary_ms.append(self._sample(self._canary, self._canary_calls))
+            took_ms = self._spent_ms - begun_ms
+            wait_ms = max(self._protocol.canary_every_ms, took_ms / self._protocol.canary_share - took_ms)
+            self._canary_due_ms = self._spent_ms + wait_ms
+
+    def _sample(self, subject: str, calls: int) -> float:
+        for _ in range(self._protocol.settling_calls):
+            self._spent_ms += self._time_calls(subject, 1)
+        sample_ms = self._time_calls(subject, calls)
+        self._spent_ms += calls * sample_ms
+        return sample_ms
+
+    def _warm_up(self, subject: str) -> int:
+        """Calls a subject until its time is stationary; returns how many calls make a sample."""
+        protocol = self._protocol
+        window = protocol.warmup_samples
+        times: list[float] = []
+        spent = 0.0
+        calls = 1
+        while True:
+            times.append(self._time_calls(subject, calls))
+            spent += calls * times[-1]
+            calls = max(1, int(np.ceil(protocol.sample_ms / float(np.median(times[-window:])))))
+            if spent > protocol.warmup_ms:
                 return calls
+            if len(times) >= 2 * window:
+                earlier, later = np.median(times[-2 * window : -window]), np.median(times[-window:])
+                if abs(later - earlier) <= earlier * protocol.warmup_percent / 100:
+                    return calls
 
-
-def _done(series: dict[str, Series], protocol: Protocol, rounds: int) -> bool:
-    if rounds >= protocol.samples_most:
-        return True
-    spent = max(one.spent_ms for one in series.values())
-    if rounds < protocol.samples_least:
-        return rounds > 0 and spent > 3 * protocol.subject_ms
-    if spent > protocol.subject_ms:
-        return True
-    # Looking at the interval after every round would stop at the first lucky one.
-    if rounds % 10:
-        return False
-    found = (summary(one.samples_ms, protocol.outlier_deviations) for one in series.values())
-    return all(one.ci_percent <= protocol.ci_percent for one in found)
+    def _done(self, rounds: int) -> bool:
+        protocol, timing = self._protocol, self._timing
+        spent_ms = self._spent_ms / len(self._subjects)
+        if rounds < protocol.samples_least:
+            return rounds > 0 and spent_ms > 3 * protocol.subject_ms
+        if spent_ms > protocol.subject_ms:
+            return True
+        # Looking at the intervals after every round would stop at the first lucky one.
+        if rounds % 20 and rounds != protocol.samples_most:
+            return False
+        disturbed = timing.disturbed(protocol.canary_jump)
+        calm = rounds - len(disturbed)
+        if calm >= protocol.samples_most or rounds >= 2 * protocol.samples_most:
+            return True
+        if calm < protocol.samples_least:
+            return False
+        found = (
+            summary(timing.relative(subject), protocol.outlier_deviations, disturbed)
+            for subject in self._subjects
+        )
+        settled = sum(one.ci_percent <= protocol.ci_percent for one in found)
+        return settled >= protocol.settled_share * len(self._subjects)

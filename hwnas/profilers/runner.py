@@ -7,6 +7,7 @@ is JSON that the device chose; it always has `threads`.
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 
 class Runner(ABC):
@@ -23,3 +24,14 @@ class Runner(ABC):
         for _ in range(calls):
             run()
         return (time.perf_counter_ns() - start) / calls / 1e6
+
+    def breakdown(self, calls: int) -> Mapping[str, float] | None:
+        """Returns the mean time in ms of each operation over so many calls; None where it cannot tell.
+
+        Names begin with the `LAYER.OP` they stand for; others are what the runtime adds.
+        """
+        return None
+
+    def conditions(self) -> Mapping[str, str | int | float]:
+        """Returns facts of the machine that runs it, where that is not this one; nothing otherwise."""
+        return {}

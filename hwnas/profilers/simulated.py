@@ -19,7 +19,7 @@ from typing import Any, final
 from hwnas.errors import InputError
 from hwnas.files import read_json, write_json
 from hwnas.profilers import dpu
-from hwnas.profilers.device import Device, GroupResult, Meter
+from hwnas.profilers.device import Canary, Device, GroupResult, Meter
 from hwnas.profilers.fingerprint import Fact, Fingerprint
 from hwnas.profilers.measurement import EnergySource, Failure, Kind, Measurement
 from hwnas.profilers.protocol import Protocol
@@ -39,12 +39,14 @@ class CostModel(ABC):
         bits: the bitwidths it knows, for weights and activations alike.
         batch: images that its figures stand for.
         energy_source: what its energies are, where it has any.
+        energy_boundary: what they include, for people.
     """
 
     title: str
     bits: tuple[int, ...]
     batch: int
     energy_source: EnergySource
+    energy_boundary: str
 
     @abstractmethod
     def facts(self) -> dict[str, Fact]:
@@ -58,6 +60,10 @@ class CostModel(ABC):
     def table(self, layers: Sequence[Layer]) -> BlockTable:
         """Returns a table that holds at least those of the layers that are not refused."""
 
+    @abstractmethod
+    def parts(self, layer: Layer) -> dict[str, float]:
+        """Returns the time in ms of each part of a layer: `LAYER.OP`, or `LAYER` where it knows no parts."""
+
 
 @final
 class DpuModel(CostModel):
@@ -66,6 +72,7 @@ class DpuModel(CostModel):
     bits = (dpu.BITS,)
     batch = 1
     energy_source: EnergySource = "modelled"
+    energy_boundary = "the whole board, at the power it takes with one core busy"
 
     def __init__(self, accelerator: dpu.Accelerator) -> None:
         """Takes the DPU as described."""
@@ -86,6 +93,10 @@ class DpuModel(CostModel):
         rows = {block_key(layer): self._cost(layer) for layer in layers if self.refusal(layer) is None}
         return BlockTable(self.accelerator.name, rows, None, self.batch, self.accelerator.clock_mhz)
 
+    def parts(self, layer: Layer) -> dict[str, float]:
+        """Returns the time of each operation."""
+        return {f"{layer.name}.{op.name}": dpu.latency_ms([op], self.accelerator) for op in layer.ops}
+
     def _cost(self, layer: Layer) -> BlockCost:
         latency_ms = dpu.layer_latency_ms(layer, self.accelerator)
         return BlockCost(latency_ms, dpu.energy_mj(latency_ms, self.accelerator), "DPU cycle model")
@@ -96,11 +107,12 @@ class TableModel(CostModel):
     """A table made elsewhere; what it does not hold is refused."""
 
     energy_source: EnergySource = "imported"
+    energy_boundary = "as whoever made the block table drew it"
 
     def __init__(self, table: BlockTable) -> None:
         """Takes the table as it is."""
         self._table = table
-        self.title = f"block table of {table.device}"
+        self.title = f"block table of {table.device}" + (table.validity and f", valid: {table.validity}")
         self.batch = table.batch
         weighted = [layer for layer in table.rows if layer.quantizable]
         alike = {layer.weight_bits for layer in weighted if layer.weight_bits == layer.activation_bits}
@@ -122,6 +134,12 @@ class TableModel(CostModel):
         """Returns the whole table."""
         return self._table
 
+    def parts(self, layer: Layer) -> dict[str, float]:
+        """Returns the time of the layer's row, which knows no parts."""
+        cost = self._table.cost(layer)
+        assert cost is not None, "the device has checked the layer"
+        return {layer.name: cost.latency_ms}
+
 
 @final
 class SimulatedDevice(Device):
@@ -129,6 +147,7 @@ class SimulatedDevice(Device):
 
     runtime = "simulated"
     kind: Kind = "simulated"
+    energy_meters = ()
 
     def __init__(self, name: str, model: CostModel) -> None:
         """Makes a device of the costs; `name` is what the user calls it."""
@@ -224,7 +243,7 @@ class _Adder(Meter):
     def __init__(self, device: SimulatedDevice) -> None:
         self._device = device
 
-    def measure(self, artefacts: Mapping[str, Path]) -> GroupResult:
+    def measure(self, artefacts: Mapping[str, Path], canary: Canary | None = None) -> GroupResult:
         """Returns a simulated measurement for each block list."""
         measurements, failures = [], []
         for subject, path in artefacts.items():
@@ -233,6 +252,12 @@ class _Adder(Meter):
             except InputError as error:
                 failures.append(Failure(subject, str(error)))
         return GroupResult(tuple(measurements), tuple(failures))
+
+    def breakdown(self, artefact: Path) -> tuple[Mapping[str, float], float] | None:
+        """Returns the parts of the sum, and the sum."""
+        layers = _layers(artefact)
+        parts = {name: ms for layer in layers for name, ms in self._device.model.parts(layer).items()}
+        return parts, self._device.model.table(layers).total(layers).latency_ms
 
     def _measurement(self, subject: str, layers: Sequence[Layer]) -> Measurement:
         device = self._device
@@ -252,6 +277,9 @@ class _Adder(Meter):
             samples_ms=(total.latency_ms,),
             energy_mj=total.energy_mj,
             energy_source=None if total.energy_mj is None else device.model.energy_source,
+            energy=None
+            if total.energy_mj is None
+            else {"source": device.model.energy_source, "boundary": device.model.energy_boundary},
             conditions={"model": device.model.title},
             time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )

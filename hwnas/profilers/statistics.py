@@ -1,6 +1,6 @@
-"""Summaries of timing samples: median with its interval, tail, outliers, and a verdict."""
+"""Summaries of timing samples: median with its interval, tail, outliers."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,11 @@ from numpy.typing import NDArray
 # Standard deviations of a normal distribution in one median absolute deviation.
 _NORMAL_MAD = 1.4826
 _Z_95 = 1.959964
+_BATCHES = 10
+# Student's t with nine degrees of freedom, 97.5 %.
+_T_95 = 2.262157
+# Batches of fewer samples than this say little of their median.
+_BATCH_LEAST = 4
 
 
 @dataclass(frozen=True)
@@ -16,10 +21,11 @@ class Summary:
     """What a run of samples says.
 
     Attributes:
-        median_ms: over the samples that are not outliers.
+        median_ms: over the samples that count.
         ci_low_ms, ci_high_ms: the 95 % confidence interval of that median.
-        p95_ms: the 95th percentile over all samples.
-        outliers: how many samples were left out of the median.
+        p95_ms: the 95th percentile, outliers included.
+        outliers: how many samples were too slow for the median.
+        left_out: the numbers of all samples that do not count in the median, ascending.
     """
 
     median_ms: float
@@ -27,6 +33,7 @@ class Summary:
     ci_high_ms: float
     p95_ms: float
     outliers: int
+    left_out: tuple[int, ...]
 
     @property
     def ci_percent(self) -> float:
@@ -40,21 +47,31 @@ class Summary:
         return self.p95_ms / self.median_ms
 
 
-def summary(samples_ms: Sequence[float], outlier_deviations: float) -> Summary:
-    """Returns the summary of at least one sample, all above zero.
+def summary(
+    samples_ms: Sequence[float] | NDArray[np.float64],
+    outlier_deviations: float,
+    disturbed: Collection[int] = (),
+) -> Summary:
+    """Returns the summary of samples in the order taken, all above zero.
 
     A sample is an outlier when it lies more than `outlier_deviations` robust standard deviations
-    above the median: something else ran in its time. None is ever too fast.
+    above the median: something else ran in its time. None is ever too fast. The samples numbered
+    in `disturbed` are in none of the figures; at least one must be left.
     """
     samples = np.asarray(samples_ms, dtype=np.float64)
-    kept = np.sort(samples[~outliers(samples, outlier_deviations)])
-    low, high = _median_ranks(len(kept))
+    calm = np.ones(len(samples), dtype=bool)
+    calm[list(disturbed)] = False
+    counts = calm.copy()
+    counts[calm] = ~outliers(samples[calm], outlier_deviations)
+    kept = samples[counts]
+    low, high = _interval(kept)
     return Summary(
         median_ms=float(np.median(kept)),
-        ci_low_ms=float(kept[low]),
-        ci_high_ms=float(kept[high]),
-        p95_ms=float(np.quantile(samples, 0.95, method="higher")),
-        outliers=len(samples) - len(kept),
+        ci_low_ms=low,
+        ci_high_ms=high,
+        p95_ms=float(np.quantile(samples[calm], 0.95, method="higher")),
+        outliers=int(calm.sum() - counts.sum()),
+        left_out=tuple(np.flatnonzero(~counts).tolist()),
     )
 
 
@@ -66,13 +83,24 @@ def outliers(samples: NDArray[np.float64], deviations: float) -> NDArray[np.bool
     return np.asarray(samples > middle + deviations * max(spread, 0.01 * middle))
 
 
-def _median_ranks(n: int) -> tuple[int, int]:
-    """The order statistics, from 0, that enclose the median with 95 % probability.
+def _interval(kept: NDArray[np.float64]) -> tuple[float, float]:
+    """The wider of two 95 % intervals of the median: by order statistics, and by batches.
 
-    Source: Conover, Practical Nonparametric Statistics, 3.2 (normal approximation of the
-    binomial); the samples must be exchangeable, which interleaving over time makes them.
+    Order statistics take samples for independent. On a machine whose speed changes every few
+    hundred milliseconds they are not: the medians of consecutive batches then differ by more than
+    their samples would suggest, and the interval follows them.
+
+    Source: Conover, Practical Nonparametric Statistics, 3.2 (normal approximation of the binomial);
+    batch means as in Law, Simulation Modeling and Analysis, 9.5.3, here with medians.
     """
+    n = len(kept)
+    middle = float(np.median(kept))
     reach = _Z_95 * np.sqrt(n) / 2
-    low = int(np.floor(n / 2 - reach))
-    high = int(np.ceil(n / 2 + reach))
-    return max(low, 0), min(high, n - 1)
+    ordered = np.sort(kept)
+    low = float(ordered[max(int(np.floor(n / 2 - reach)), 0)])
+    high = float(ordered[min(int(np.ceil(n / 2 + reach)), n - 1)])
+    if n >= _BATCHES * _BATCH_LEAST:
+        medians = [np.median(batch) for batch in np.array_split(kept, _BATCHES)]
+        half = float(_T_95 * np.std(medians, ddof=1) / np.sqrt(_BATCHES))
+        low, high = min(low, middle - half), max(high, middle + half)
+    return low, high

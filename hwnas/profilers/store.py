@@ -14,7 +14,7 @@ from hwnas.profilers.tvm.places import data_home
 
 # "hwnm", so that a file tells whose it is.
 _APPLICATION_ID = 0x68776E6D
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _BUSY_S = 60.0
 _KEYS_A_QUERY = 500
 
@@ -36,8 +36,21 @@ CREATE TABLE measurements (
     time TEXT NOT NULL,
     record TEXT NOT NULL
 );
-CREATE INDEX by_subject ON measurements (fingerprint, subject, id);
+CREATE INDEX by_subject ON measurements (fingerprint, subject, id)
 """
+
+# What each layout added; a store of an older one takes the steps it lacks when it is opened.
+_STEPS = {
+    2: """
+CREATE TABLE canaries (
+    fingerprint TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    reference_ms REAL NOT NULL,
+    time TEXT NOT NULL,
+    PRIMARY KEY (fingerprint, subject)
+)
+"""
+}
 
 
 def default_store_path() -> Path:
@@ -124,6 +137,35 @@ class Store:
             rows = self._connection.execute("SELECT facts FROM fingerprints ORDER BY digest").fetchall()
         return [Fingerprint(json.loads(facts)) for (facts,) in rows]
 
+    def canary_reference_ms(self, fingerprint: str, canary: str) -> float | None:
+        """Returns the canary's time when a device was first measured; None where it never was.
+
+        Args:
+            fingerprint: of the device.
+            canary: its subject key.
+
+        Raises:
+            InputError: the store cannot be read.
+        """
+        with self._translated():
+            row = self._connection.execute(
+                "SELECT reference_ms FROM canaries WHERE fingerprint = ? AND subject = ?",
+                (fingerprint, canary),
+            ).fetchone()
+        return None if row is None else float(row[0])
+
+    def keep_canary(self, fingerprint: str, canary: str, reference_ms: float) -> None:
+        """Keeps the canary's time on a device for good, unless there is one.
+
+        Raises:
+            InputError: the store cannot be written.
+        """
+        with self._translated(), self._transaction() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO canaries VALUES (?, ?, ?, datetime('now'))",
+                (fingerprint, canary, reference_ms),
+            )
+
     def _select(self, where: str, values: tuple[str, ...]) -> Iterator[Measurement]:
         with self._translated():
             rows = self._connection.execute(f"SELECT record FROM measurements {where}", values).fetchall()
@@ -145,7 +187,7 @@ class Store:
         if _number(connection, "application_id") != _APPLICATION_ID:
             self._create(connection)
         version = _number(connection, "user_version")
-        if version != _SCHEMA_VERSION:
+        if version > _SCHEMA_VERSION:
             raise InputError(
                 f"the measurement store {self.path} has layout {version}, but this hwnas reads "
                 f"{_SCHEMA_VERSION}; update hwnas or name another file"
@@ -153,6 +195,8 @@ class Store:
         (state,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if state != "ok":
             raise sqlite3.DatabaseError(state)
+        if version < _SCHEMA_VERSION:
+            self._bring_up(connection)
         connection.execute("PRAGMA journal_mode = WAL")
 
     def _create(self, connection: sqlite3.Connection) -> None:
@@ -165,10 +209,22 @@ class Store:
                 raise InputError(
                     f"{self.path} is an SQLite file of something else; name another measurement store"
                 )
-            for statement in _SCHEMA.split(";"):
+            for statement in (*_SCHEMA.split(";"), *_STEPS.values()):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+
+    def _bring_up(self, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            # Another process may have done it while this one waited for the lock.
+            for version in range(_number(connection, "user_version") + 1, _SCHEMA_VERSION + 1):
+                connection.execute(_STEPS[version])
+            connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
         connection.execute("COMMIT")
 
     @contextmanager

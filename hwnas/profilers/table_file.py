@@ -2,7 +2,8 @@
 
 A row of kind `device` with the block's columns empty holds what every network costs on top of its
 blocks: runtime, first load, last copy. Comment lines `# device: NAME`, `# batch: N` and
-`# clock_mhz: F` may stand above the header; the figures are those of a whole batch.
+`# clock_mhz: F` may stand above the header; the figures are those of a whole batch. `# valid: TEXT`
+says what comparing its sums with whole networks gave.
 """
 
 import csv
@@ -42,7 +43,7 @@ MAX_FIGURE = 1e9
 _SHOWN = 5
 _DEVICE_ROW = "device"
 _LAYER_COLUMNS = COLUMNS[1:11]
-_COMMENT = re.compile(r"#\s*(device|batch|clock_mhz)\s*:\s*(.*?)\s*")
+_COMMENT = re.compile(r"#\s*(device|batch|clock_mhz|valid)\s*:\s*(.*?)\s*")
 _WHOLE = re.compile(r"[0-9]{1,7}")
 _NUMBER = re.compile(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
@@ -72,7 +73,9 @@ def read_table(path: Path) -> BlockTable:
     costs = {key: cost for key, (_, cost) in reading.costs.items()}
     constant = costs.pop(None, None)
     rows = {key: cost for key, cost in costs.items() if key is not None}
-    return BlockTable(reading.device or path.stem, rows, constant, reading.batch, reading.clock_mhz)
+    return BlockTable(
+        reading.device or path.stem, rows, constant, reading.batch, reading.clock_mhz, reading.validity
+    )
 
 
 def write_table(path: Path, table: BlockTable) -> None:
@@ -86,6 +89,8 @@ def table_text(table: BlockTable) -> str:
     stream.write(f"# device: {_one_line(table.device)}\n# batch: {table.batch}\n")
     if table.clock_mhz is not None:
         stream.write(f"# clock_mhz: {table.clock_mhz!r}\n")
+    if table.validity:
+        stream.write(f"# valid: {_one_line(table.validity)}\n")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
     if table.constant:
@@ -112,6 +117,7 @@ class _Reading:
         self.device = ""
         self.batch = 1
         self.clock_mhz: float | None = None
+        self.validity = ""
         # With the line of each; None is the key of the constant.
         self.costs: dict[Layer | None, tuple[int, BlockCost]] = {}
         self.errors: list[str] = []
@@ -141,6 +147,8 @@ class _Reading:
             self.device = match[2]
         elif match[1] == "batch":
             self.batch = _whole("batch", match[2], least=1)
+        elif match[1] == "valid":
+            self.validity = match[2]
         else:
             self.clock_mhz = _positive("clock_mhz", match[2])
 

@@ -1,7 +1,7 @@
 """Block tables: what each block costs on a device, by shape and bits, and their sums over networks.
 
 A sum of blocks is right for accelerators that run one block after the other by a fixed schedule.
-For anything with caches and threads, check it against whole networks first.
+For anything with caches and threads, `hwnas.profilers.blocks` checks it against whole networks.
 """
 
 import math
@@ -56,6 +56,7 @@ class BlockTable:
         constant: what every network costs on top of its blocks, if anything.
         batch: images that the figures stand for.
         clock_mhz: of the device, where that is known.
+        validity: what comparing its sums with whole networks gave, in one line; "" where nobody did.
     """
 
     device: str
@@ -63,6 +64,7 @@ class BlockTable:
     constant: BlockCost | None = None
     batch: int = 1
     clock_mhz: float | None = None
+    validity: str = ""
 
     def cost(self, layer: Layer) -> BlockCost | None:
         """Returns what a block costs; None where the table does not know it."""

@@ -4,6 +4,11 @@ It imports the runner alone (no torch, whose threads and memory would disturb), 
 cores, and answers one JSON line on stdin, a group of artefacts, with JSON lines on stdout. It ends
 when stdin does, so it never outlives its parent, not even in the middle of a measurement.
 
+A request holds `artefacts` by subject, the `canary`'s path or null, and the `protocol`; or
+`breakdown`, the path of an artefact. Answers are events: `loading`, `loaded`, `failed`, `alive`,
+`timed`, `energy`, `breakdown`, and `done` at the end of each request; `unavailable` where the
+device itself is gone.
+
 RUNNER is a runner module, see `hwnas.profilers.runner`; SETTINGS is the JSON object for its `load`.
 CORES is a list with commas, empty where nothing is to be pinned.
 """
@@ -16,15 +21,22 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from hwnas.profilers.conditions import between, conditions
-from hwnas.profilers.protocol import Protocol, time_group
+from hwnas.errors import HwnasError, UnavailableError
+from hwnas.profilers.conditions import Watch, between, conditions
+from hwnas.profilers.energy.settings import EnergySettings
+from hwnas.profilers.protocol import Protocol, Timing, time_group
 from hwnas.profilers.runner import Runner
+
+# The canary among the subjects, whose keys are longer.
+_CANARY = "canary"
+_BREAKDOWN_MS = 20.0
+_BREAKDOWN_ROUNDS = 10
 
 
 def main() -> None:
@@ -50,7 +62,7 @@ def main() -> None:
     _say(answers, event="ready")
     while True:
         request = json.loads(requests.get())
-        _serve(request, load, cores, answers)
+        _serve(request, load, settings, cores, answers)
 
 
 def _listen(requests: "queue.Queue[str]") -> None:
@@ -62,40 +74,135 @@ def _listen(requests: "queue.Queue[str]") -> None:
 def _serve(
     request: dict[str, Any],
     load: Callable[[Path], Runner],
+    settings: Mapping[str, Any],
+    cores: list[int],
+    answers: IO[str],
+) -> None:
+    """Does one request: a group to measure, or one artefact to break down."""
+    if "breakdown" in request:
+        _break_down(Path(request["breakdown"]), load, answers)
+    else:
+        _measure(request, load, settings, cores, answers)
+    _say(answers, event="done")
+
+
+def _measure(
+    request: dict[str, Any],
+    load: Callable[[Path], Runner],
+    settings: Mapping[str, Any],
     cores: list[int],
     answers: IO[str],
 ) -> None:
     """Measures one group; a subject whose artefact does not load or run is reported and left out."""
-    protocol = Protocol(**request["protocol"])
-    runners: dict[str, Runner] = {}
-    for subject, path in request["artefacts"].items():
-        _say(answers, event="loading", subject=subject)
-        try:
-            loaded = load(Path(path))
-            loaded.run()
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            _say(answers, event="failed", subject=subject, reason=reason)
-        else:
-            runners[subject] = loaded
-    if runners:
-        before = conditions(cores)
-        gc.collect()
-        gc.disable()
-        clock = _Clock(runners, answers)
-        timing = time_group(
-            list(runners), clock.time_calls, clock.time_canary, protocol, np.random.default_rng(protocol.seed)
-        )
-        gc.enable()
-        span = between(before, conditions(cores))
-        _say(
-            answers,
-            event="timed",
-            series={name: [one.calls, one.samples_ms] for name, one in timing.series.items()},
-            canary_ms=timing.drift_ms,
-            conditions={**span, "group": len(runners)},
-        )
-    _say(answers, event="done")
+    protocol = _protocol(request["protocol"])
+    runners = {
+        subject: runner
+        for subject, path in request["artefacts"].items()
+        if (runner := _loaded(subject, path, load, answers))
+    }
+    if not runners:
+        return
+    canary = _loaded(_CANARY, request["canary"], load, answers) if request["canary"] else None
+    # What is timed elsewhere says nothing of this machine.
+    here = settings.get("here", True)
+    before = conditions(cores) if here else {}
+    watch = Watch() if here else None
+    clock = _Clock({**runners, **({_CANARY: canary} if canary else {})}, answers)
+    gc.collect()
+    gc.disable()
+    timing = time_group(
+        list(runners),
+        clock.time_calls,
+        protocol,
+        np.random.default_rng(protocol.seed),
+        canary=_CANARY if canary else None,
+        something_ran=watch.something_ran if watch else lambda: False,
+    )
+    gc.enable()
+    span = between(before, conditions(cores)) if here else {}
+    _say(
+        answers,
+        event="timed",
+        series={name: _series(timing, name) for name in runners},
+        canary_ms=timing.canary_ms,
+        drift_ms=timing.drift_ms,
+        disturbed=timing.disturbed(protocol.canary_jump),
+        conditions={**span, "group": len(runners)},
+        of_subjects={name: dict(runner.conditions()) for name, runner in runners.items()},
+    )
+    if protocol.energy:
+        latency_ms = {name: float(np.median(timing.series[name].samples_ms)) for name in runners}
+        _say(answers, event="energy", subjects=_energy(runners, latency_ms, protocol.energy, clock))
+
+
+def _protocol(fields: dict[str, Any]) -> Protocol:
+    energy = fields["energy"] and EnergySettings(**fields["energy"])
+    return Protocol(**{**fields, "energy": energy})
+
+
+def _energy(
+    runners: Mapping[str, Runner],
+    latency_ms: Mapping[str, float],
+    settings: EnergySettings,
+    clock: "_Clock",
+) -> dict[str, dict[str, Any]]:
+    """The energy fields of each subject; where the meter fails, the reason in their place."""
+    from hwnas.profilers.energy.measure import measure_energy
+    from hwnas.profilers.energy.meters import meter_of
+
+    subjects = {name: runner.time_ms for name, runner in runners.items()}
+    meter = meter_of(settings.meter, settings)
+    try:
+        return measure_energy(subjects, latency_ms, meter, settings, clock.alive)
+    except HwnasError as error:
+        return {name: {"energy": {"reason": str(error)}} for name in runners}
+
+
+def _loaded(subject: str, path: str, load: Callable[[Path], Runner], answers: IO[str]) -> Runner | None:
+    """The runner of an artefact that has run once; None, and it is said why, where it cannot."""
+    _say(answers, event="loading", subject=subject)
+    try:
+        runner = load(Path(path))
+        runner.run()
+    except UnavailableError as error:
+        _say(answers, event="unavailable", reason=str(error))
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        _say(answers, event="failed", subject=subject, reason=reason)
+        return None
+    _say(answers, event="loaded", subject=subject)
+    return runner
+
+
+def _series(timing: Timing, name: str) -> dict[str, Any]:
+    """What is told of one subject; times to a nanosecond, clocks tell no more."""
+    around = timing.canary_around(name)
+    return {
+        "calls": timing.series[name].calls,
+        "samples_ms": [round(sample, 6) for sample in timing.series[name].samples_ms],
+        "canary_ms": [] if around is None else np.round(around, 6).tolist(),
+    }
+
+
+def _break_down(path: Path, load: Callable[[Path], Runner], answers: IO[str]) -> None:
+    """Tells the time of each operation and of the whole, taken in turns: medians of some rounds."""
+    runner = _loaded(str(path), str(path), load, answers)
+    if runner is None:
+        return
+    calls = max(1, int(np.ceil(_BREAKDOWN_MS / runner.time_ms(3))))
+    parts: dict[str, list[float]] = {}
+    whole: list[float] = []
+    for _ in range(_BREAKDOWN_ROUNDS):
+        whole.append(runner.time_ms(calls))
+        found = runner.breakdown(calls)
+        if found is None:
+            return
+        for name, time_ms in found.items():
+            parts.setdefault(name, []).append(time_ms)
+        _say(answers, event="alive")
+    medians = {name: float(np.median(times)) for name, times in parts.items()}
+    _say(answers, event="breakdown", parts=medians, whole_ms=float(np.median(whole)))
 
 
 class _Clock:
@@ -109,18 +216,14 @@ class _Clock:
     def time_calls(self, subject: str, calls: int) -> float:
         """Returns the mean time of a call in ms."""
         mean_ms = self._runners[subject].time_ms(calls)
+        self.alive()
+        return mean_ms
+
+    def alive(self) -> None:
+        """Says so, if it was not said for a second."""
         if time.monotonic() - self._said > 1:
             self._said = time.monotonic()
             _say(self._answers, event="alive")
-        return mean_ms
-
-    def time_canary(self) -> float:
-        """Returns the time in ms of a fixed piece of integer work that fits in the first cache."""
-        start = time.perf_counter_ns()
-        total = 0
-        for number in range(5000):
-            total = (total * 31 + number) & 0xFFFF
-        return (time.perf_counter_ns() - start) / 1e6
 
 
 def _say(answers: IO[str], **event: Any) -> None:

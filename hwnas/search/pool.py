@@ -134,9 +134,15 @@ def member(
 
 
 def latency_figure(taken: Measurement, predicted: float | None) -> dict[str, object]:
-    """Returns the latency entry of `front.json` for a measurement."""
+    """Returns the latency entry of `front.json` for a measurement.
+
+    `value` is corrected for the drift of the machine, `raw` is what the clock said; with the
+    canary's reference time others can correct to the same speed.
+    """
     return {
         "value": taken.latency_ms,
+        "raw": taken.raw_latency_ms,
+        "canary_reference_ms": taken.canary_reference_ms,
         "kind": taken.kind,
         "p95": taken.p95_ms,
         "low": taken.ci_low_ms,

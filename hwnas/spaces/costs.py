@@ -94,22 +94,25 @@ class CostTable:
 def live_elements(layer: Layer) -> list[list[int]]:
     """Returns, for each phase of a layer, the elements of the activation tensors alive in it.
 
-    The small vectors of squeeze-and-excitation are left out.
+    Sums and scalings are in place. The small vectors of squeeze-and-excitation are left out.
 
     Source: MCUNet (Lin et al., 2020), peak memory of an inverted bottleneck with the depthwise
     convolution not in place; the residual input stays alive until it is added.
     """
     out = layer.out_channels * layer.out_size_px**2
     inside = layer.in_channels * layer.in_size_px**2
-    if layer.kind == "residual_conv":
-        return [[inside, out], [inside, out, out]]
     if layer.kind not in ("mbconv", "bottleneck"):
         return [[inside, out]]
     before = layer.mid_channels * layer.in_size_px**2
     after = layer.mid_channels * layer.out_size_px**2
     if layer.kind == "bottleneck":
-        add = [out, out] if layer.residual else [out, out, inside]
-        return [[inside, before], [before, after, inside], [after, out, inside], add]
+        trunk = [[before, after, inside], [after, out, inside]]
+        if layer.residual:
+            return [*trunk, [out, out]]
+        if layer.stride == 1:
+            return [*trunk, [out, out, inside]]
+        pooled = layer.in_channels * layer.out_size_px**2
+        return [*trunk, [out, inside, pooled], [out, out, pooled]]
     kept = [inside] if layer.residual else []
     phases = [[inside, before]] if layer.expands else []
     phases += [[before, after, *(kept if layer.expands else [])], [after, out, *kept]]

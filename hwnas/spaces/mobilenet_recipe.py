@@ -73,7 +73,8 @@ def _flag(value: Any) -> bool:
     return value
 
 
-def _checked_name(value: Any) -> str:
+def checked_name(value: Any) -> str:
+    """Returns the name of a space or a device, fit for file names; anything else is `refused`."""
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise refused(
             "must be up to 64 of a-z, 0-9, '.', '_' and '-', the first a letter or digit, "
@@ -156,7 +157,7 @@ class MobileNetRecipe(_Model):
         num_classes: outputs of the classifier where no data set says.
     """
 
-    name: Annotated[str, BeforeValidator(_checked_name)]
+    name: Annotated[str, BeforeValidator(checked_name)]
     image_sizes: Sizes
     stem: Part
     first: Part | None = None

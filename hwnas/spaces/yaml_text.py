@@ -1,9 +1,10 @@
-"""The small part of YAML that space files are written in: mappings, lists and plain values.
+"""The small part of YAML that space and device files are written in: mappings, lists and plain values.
 
 No tags, anchors or aliases, so that a file cannot make objects or grow when it is read; and each
 value keeps its line, so that errors can name it.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,20 @@ _MOST_EVENTS = 20_000
 _DEEPEST = 6
 _WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
 _REAL = re.compile(r"[-+]?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][-+]?[0-9]{1,4})?")
+_BARE = re.compile(r"[A-Za-z0-9_./]([A-Za-z0-9_./ -]*[A-Za-z0-9_./-])?")
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
-def parse_yaml(text: str, where: str) -> tuple[Any, Mapping[Path, int]]:
+def parse_yaml(
+    text: str, where: str, what: str = "space", example: str = "hwnas spaces demo --yaml"
+) -> tuple[Any, Mapping[Path, int]]:
     """Returns the value that a YAML text holds, and the line of each part of it.
+
+    Args:
+        text: of the file.
+        where: begins messages: the file's name.
+        what: the file is about, for messages.
+        example: a command that prints such a file.
 
     Raises:
         InputError: not YAML, or more than mappings, lists and plain values; the message begins with
@@ -33,7 +43,7 @@ def parse_yaml(text: str, where: str) -> tuple[Any, Mapping[Path, int]]:
     import yaml
 
     try:
-        reader = _Reader(yaml.parse(text, Loader=yaml.SafeLoader), where)
+        reader = _Reader(yaml.parse(text, Loader=yaml.SafeLoader), where, what, example)
         return reader.document(), reader.lines
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
@@ -65,16 +75,20 @@ def _flow(value: Any) -> str:
         return "{" + ", ".join(f"{key}: {_flow(entry)}" for key, entry in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_flow, value)) + "]"
+    if value is None:
+        return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, str):
+        return value if _BARE.fullmatch(value) and _plain(value) == value else json.dumps(value)
     text = str(value)
     # Other readers of YAML take 1e-05 for a word.
     return text.replace("e", ".0e") if isinstance(value, float) and "e" in text and "." not in text else text
 
 
 class _Reader:
-    def __init__(self, events: "Iterator[Event]", where: str) -> None:
-        self.events, self.where = events, where
+    def __init__(self, events: "Iterator[Event]", where: str, what: str, example: str) -> None:
+        self.events, self.where, self.what, self.example = events, where, what, example
         self.lines: dict[Path, int] = {}
         self._read = 0
 
@@ -84,19 +98,19 @@ class _Reader:
         self._next()  # the start of the stream
         event = self._next()
         if isinstance(event, yaml.StreamEndEvent):
-            raise InputError(f"{self.where} is empty; `hwnas spaces demo --yaml` prints one to start from")
+            raise InputError(f"{self.where} is empty; `{self.example}` prints one to start from")
         value = self._value(self._next(), ())
         self._next()  # the end of the document
         event = self._next()
         if not isinstance(event, yaml.StreamEndEvent):
-            raise self._refusal(event, "a second document begins; put each space in a file of its own")
+            raise self._refusal(event, f"a second document begins; put each {self.what} in a file of its own")
         return value
 
     def _next(self) -> "Event":
         event = next(self.events)
         self._read += 1
         if self._read > _MOST_EVENTS:
-            raise self._refusal(event, f"has more than {_MOST_EVENTS:,} entries, too many for a space")
+            raise self._refusal(event, f"has more than {_MOST_EVENTS:,} entries, too many for a {self.what}")
         return event
 
     def _value(self, event: "Event", path: Path) -> Any:
@@ -110,7 +124,7 @@ class _Reader:
         if isinstance(event, yaml.ScalarEvent):
             return _plain(event.value) if event.style is None else event.value
         if len(path) >= _DEEPEST:
-            raise self._refusal(event, f"is nested more than {_DEEPEST} deep, too deep for a space")
+            raise self._refusal(event, f"is nested more than {_DEEPEST} deep, too deep for a {self.what}")
         return self._mapping(path) if isinstance(event, yaml.MappingStartEvent) else self._list(path)
 
     def _mapping(self, path: Path) -> dict[str, Any]:

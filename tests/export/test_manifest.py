@@ -8,6 +8,7 @@ from hwnas.errors import InputError
 from hwnas.export.gate import Agreement
 from hwnas.export.manifest import MANIFEST, Manifest, check_files, latency_figure, write_manifest
 from hwnas.profilers import Measurement
+from hwnas.profilers.memory import PlannedMemory
 
 MEASUREMENT = Measurement(
     subject="a",
@@ -33,6 +34,7 @@ MANIFEST_FACTS = Manifest(
     params=2,
     bitops=3,
     peak_memory_bytes=4,
+    planned_memory=PlannedMemory(1, 2, 3, 4).to_json(),
     agreement=Agreement(True, 100, 99.5, 0.01, None),
 )
 
@@ -48,6 +50,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_manifest_holds_the_figures_the_files_and_the_versions(folder: Path) -> None:
     value: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
     assert value["size_bytes"] == 7
+    assert (value["peak_memory_bytes"], value["planned_memory"]["total_bytes"]) == (4, 10)
     assert [one["name"] for one in value["files"]] == ["model.so", "model.onnx"]
     assert value["latency_ms"]["cpu-ort"]["p95"] == 1.2
     assert value["latency_ms"]["cpu-ort"]["predicted"] == 1.1

@@ -60,6 +60,13 @@ def test_claims_of_another_machine_are_measured_but_not_judged(export: Export) -
     assert "another machine" in checks(found)["latency_ms"].note
 
 
+def test_any_runtime_of_onnx_files_measures_a_file(export: Export) -> None:
+    found = verify_model(open_claimed(export(32)), get_device("cpu-torch"), None, FAST)
+    assert checks(found)["latency_ms"].note.startswith("median on cpu-torch")
+    with pytest.raises(InputError, match="device 'cpu-torch' cannot run layer"):
+        verify_model(open_claimed(export(8)), get_device("cpu-torch"), None, FAST)
+
+
 def test_a_file_without_claims_is_refused(export: Export) -> None:
     path = export()
     model = onnx.load(path)

@@ -15,14 +15,35 @@ SPACE = get_space("demo")
 FAST = Protocol(samples_least=10, samples_most=20, warmup_ms=10.0)
 
 
-@pytest.fixture(scope="module", params=device_names())
-def device(request: pytest.FixtureRequest, compiled_home: Path) -> Iterator[Device]:
+FILE = "mine.yaml"
+# A network takes torch.compile ten seconds on two cores.
+SLOW = {"cpu-torch-compiled"}
+
+
+def known() -> list[object]:
+    """Every name, and a file."""
+    names = [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in device_names()]
+    return [*names, FILE]
+
+
+@pytest.fixture(scope="module", params=known())
+def given(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What a user would type for the device."""
+    if request.param != FILE:
+        return str(request.param)
+    path = tmp_path_factory.mktemp("devices") / FILE
+    path.write_text("name: mine\nruntime: onnxruntime\nbits: 8\n")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def device(given: str, compiled_home: Path) -> Iterator[Device]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HWNAS_HOME", str(compiled_home))
-        found = get_device(request.param, SPACE)
+        found = get_device(given, SPACE)
         reason = found.unavailable()
         if reason:
-            pytest.skip(f"{request.param}: {reason}")
+            pytest.skip(f"{given}: {reason}")
         found.prepare()
         yield found
 
@@ -42,16 +63,16 @@ def network(bits: int, which: str = "smallest") -> Network:
     return random_network(Candidates.of_architectures(SPACE, [getattr(SPACE, which)()], bits).layers(0))
 
 
-def test_it_says_what_it_is(device: Device) -> None:
-    assert device.name in device_names()
+def test_it_says_what_it_is(device: Device, given: str) -> None:
+    assert device.name == ("mine" if device.definition else given)
     assert device.runtime
     assert device.kind in ("measured", "simulated")
     assert device.bits
     assert (device.threads, device.batch) == (1, 1)
 
 
-def test_its_fingerprint_is_the_same_each_time_and_names_it(device: Device) -> None:
-    again = get_device(device.name, SPACE)
+def test_its_fingerprint_is_the_same_each_time_and_names_it(device: Device, given: str) -> None:
+    again = get_device(given, SPACE)
     assert device.fingerprint().digest == again.fingerprint().digest
     assert device.fingerprint().facts["device"] == device.name
     json.dumps(dict(device.fingerprint().facts))

@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hwnas.errors import MeasurementError
-from hwnas.profilers.device import GroupResult
+from hwnas.profilers.device import Canary, GroupResult
 from hwnas.profilers.fingerprint import Fingerprint
 from hwnas.profilers.meter import worker_meter
 from hwnas.profilers.protocol import Protocol
@@ -38,13 +40,90 @@ def test_times_are_of_the_right_size_and_carry_their_conditions(tmp_path: Path) 
     assert (a.subject, b.subject) == ("a", "b")
     assert 2 <= a.latency_ms <= b.latency_ms
     assert b.latency_ms >= 8
-    assert len(a.samples_ms) == 5
+    assert 5 <= len(a.samples_ms) <= 20
     assert a.ci_low_ms <= a.latency_ms <= a.ci_high_ms <= a.p95_ms
     assert a.fingerprint == FINGERPRINT.digest
     assert a.conditions["pack"] == "p"
     assert a.conditions["runtime_version"] == "fake 1"
     assert len(a.conditions["cores"]) == 1
     assert a.conditions["group"] == 2
+
+
+def with_canary(
+    folder: Path, behaviours: dict[str, str], canary: str, reference_ms: float | None
+) -> GroupResult:
+    artefacts = {}
+    for name, text in {**behaviours, "canary": canary}.items():
+        artefacts[name] = folder / name
+        artefacts[name].write_text(text)
+    path = artefacts.pop("canary")
+    with worker_meter("fake", "fake_runner", FINGERPRINT, FAST) as meter:
+        return meter.measure(artefacts, Canary(path, reference_ms))
+
+
+def test_times_are_corrected_to_the_canarys_reference_and_the_clocks_are_kept(tmp_path: Path) -> None:
+    (one,) = with_canary(tmp_path, {"a": "sleep 0.004"}, "sleep 0.002", 1.0).measurements
+    assert one.canary_reference_ms == 1.0
+    assert len(one.canary_samples_ms) == len(one.samples_ms) >= 5
+    assert min(one.canary_samples_ms) >= 2
+    assert one.canary_ms is not None
+    assert one.raw_latency_ms is not None
+    assert one.raw_latency_ms >= 4
+    counted = [number for number in range(len(one.samples_ms)) if number not in one.left_out]
+    corrected = np.array(one.samples_ms)[counted] / np.array(one.canary_samples_ms)[counted]
+    assert one.latency_ms == pytest.approx(float(np.median(corrected)))
+    assert one.ci_low_ms <= one.latency_ms <= one.ci_high_ms
+
+
+def test_the_first_good_moments_of_the_canary_become_its_reference(tmp_path: Path) -> None:
+    (one,) = with_canary(tmp_path, {"a": "sleep 0.004"}, "sleep 0.002", None).measurements
+    assert one.canary_reference_ms is not None
+    assert 2 <= one.canary_reference_ms <= min(one.canary_samples_ms) * 1.5
+    assert one.latency_ms == pytest.approx(one.raw_latency_ms, rel=0.5)
+
+
+def test_without_a_canary_times_are_the_clocks(tmp_path: Path) -> None:
+    (one,) = measured(tmp_path, {"a": "sleep 0.002"}).measurements
+    assert one.latency_ms == one.raw_latency_ms
+    assert one.p95_ms == one.raw_p95_ms
+    assert (one.canary_ms, one.canary_reference_ms, one.canary_samples_ms) == (None, None, ())
+
+
+def test_a_canary_that_does_not_run_leaves_times_uncorrected_and_says_so(tmp_path: Path) -> None:
+    result = with_canary(tmp_path, {"a": "quick"}, "fail", 1.0)
+    (one,) = result.measurements
+    assert not result.failures
+    assert one.verdict == "unstable"
+    assert any("the canary failed: ValueError" in reason for reason in one.reasons)
+    assert one.latency_ms == one.raw_latency_ms
+
+
+def test_an_artefact_is_broken_down_where_the_runner_can(tmp_path: Path) -> None:
+    for name, text in {"parts": "parts", "quick": "quick", "bad": "fail"}.items():
+        (tmp_path / name).write_text(text)
+    with worker_meter("fake", "fake_runner", FINGERPRINT, FAST) as meter:
+        found = meter.breakdown(tmp_path / "parts")
+        assert found is not None
+        assert found[0] == {"stem.conv": 0.25, "ReorderOutput": 0.5}
+        assert found[1] > 0
+        assert meter.breakdown(tmp_path / "quick") is None
+        with pytest.raises(MeasurementError, match="cannot be loaded"):
+            meter.breakdown(tmp_path / "bad")
+
+
+def test_a_runner_tells_facts_of_the_machine_it_runs_on(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("parts")
+    with worker_meter("fake", "fake_runner", FINGERPRINT, FAST, settings={"here": False}) as meter:
+        (one,) = meter.measure({"a": tmp_path / "a"}).measurements
+    assert one.conditions["server"] == "elsewhere"
+    assert "load_average" not in one.conditions
+
+
+def test_loading_may_be_given_more_time_than_silence(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("slow 1.0")
+    protocol = Protocol(samples_least=5, samples_most=5, warmup_ms=1.0, silence_s=0.5)
+    with worker_meter("fake", "fake_runner", FINGERPRINT, protocol, load_s=20.0) as meter:
+        assert len(meter.measure({"a": tmp_path / "a"}).measurements) == 1
 
 
 def test_an_artefact_that_does_not_load_is_named_and_the_others_are_kept(tmp_path: Path) -> None:
@@ -127,3 +206,20 @@ def test_the_worker_dies_with_its_parent_even_while_it_measures(tmp_path: Path) 
             return
         time.sleep(0.05)
     pytest.fail("the worker outlived its parent")
+
+
+def test_a_device_that_is_gone_ends_the_measuring_at_once(tmp_path: Path) -> None:
+    with pytest.raises(MeasurementError, match=r"^the board is gone$"):
+        measured(tmp_path, {"a": "gone", "b": "quick"})
+
+
+def test_a_meter_that_is_closed_ends_what_another_thread_measures(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("hang")
+    with (
+        ThreadPoolExecutor() as pool,
+        worker_meter("fake", "fake_runner", FINGERPRINT, FAST) as meter,
+    ):
+        future = pool.submit(meter.measure, {"a": tmp_path / "a"})
+        time.sleep(1)
+    with pytest.raises(MeasurementError, match="stopped"):
+        future.result()

@@ -51,6 +51,20 @@ def with_biases(network: Network) -> Network:
     return replace(network, weights=weights)
 
 
+@pytest.mark.parametrize("bits", [32, 8])
+def test_a_part_of_a_network_makes_a_map(bits: int) -> None:
+    layers = chain("largest", bits)[1:3]
+    network = with_biases(random_network(layers))
+    x = np.random.default_rng(0).standard_normal(network.input_shape).astype(np.float32)
+    session = onnxruntime.InferenceSession(onnx_model(network).SerializeToString())
+    (exit_,) = session.get_outputs()
+    assert exit_.name.startswith(f"{layers[-1].name}.{layers[-1].ops[-1].name}")
+    found = session.run(None, {"input": x})[0]
+    assert list(found.shape[1:]) == [layers[-1].out_channels, *[layers[-1].out_size_px] * 2]
+    expected = reference(network, x)
+    assert np.abs(found - expected).max() <= (1e-4 if bits == 32 else 0.1) * np.abs(expected).max()
+
+
 def reference(network: Network, x: np.ndarray) -> np.ndarray:
     """Runs the chain with torch; quantized tensors are fake-quantized by the shared quantizer."""
     bits = activation_bits(network.layers)

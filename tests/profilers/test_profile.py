@@ -4,9 +4,10 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +16,14 @@ import pytest
 
 from hwnas.errors import InputError, MeasurementError
 from hwnas.profilers import Device, Fingerprint, GroupResult, Measurement, Meter, Protocol, Store, profile
-from hwnas.profilers.measurement import Kind
+from hwnas.profilers.canary import canary_network
+from hwnas.profilers.device import Canary, Remarks
+from hwnas.profilers.measurement import Kind, Verdict
 from hwnas.profilers.meter import _WorkerMeter, worker_meter
+from hwnas.profilers.profile import canary_reference_ms
 from hwnas.spaces import Candidates, Layer, Network, get_space
 
-FAST = Protocol(group_size=3, samples_least=5, samples_most=5, warmup_ms=1.0, sample_ms=0.01)
+FAST = Protocol(group_size=3, samples_least=5, samples_most=5, warmup_ms=1.0, sample_ms=0.01, visits=1)
 
 
 class Sleeper(Device):
@@ -45,7 +49,8 @@ class Sleeper(Device):
         return None if layer.weight_bits == 32 else "it sleeps in 32 bits only"
 
     def build(self, network: Network, folder: Path) -> Path:
-        self.built.append(network.key)
+        if network.key != canary_network().key:
+            self.built.append(network.key)
         if self.log:
             with self.log.open("a") as log:
                 log.write(f"{network.key}\n")
@@ -132,9 +137,11 @@ def test_files_are_grouped_by_their_size_too(tmp_path: Path, monkeypatch: pytest
     groups: list[int] = []
     measured = _WorkerMeter.measure
 
-    def counted(meter: _WorkerMeter, artefacts: Mapping[str, Path]) -> GroupResult:
+    def counted(
+        meter: _WorkerMeter, artefacts: Mapping[str, Path], canary: Canary | None = None
+    ) -> GroupResult:
         groups.append(len(artefacts))
-        return measured(meter, artefacts)
+        return measured(meter, artefacts, canary)
 
     monkeypatch.setattr(_WorkerMeter, "measure", counted)
     artefacts = {f"network {n}": tmp_path / str(n) for n in range(5)}
@@ -155,6 +162,110 @@ def test_a_spent_budget_ends_before_the_next_group(store: Store) -> None:
 
 def test_no_candidates_is_no_work(store: Store) -> None:
     assert profile(Sleeper(), sample(3)[:0], store, FAST) == []
+
+
+class Uneasy(Meter):
+    """Gives each subject the verdicts and medians of a list, one a visit."""
+
+    def __init__(self, visits: Sequence[tuple[Verdict, float]], parallel: int = 1) -> None:
+        self.visits = visits
+        self.parallel = parallel
+        self.calls: list[tuple[list[str], float | None]] = []
+
+    def measure(self, artefacts: Mapping[str, Path], canary: Canary | None = None) -> GroupResult:
+        reference_ms = canary.reference_ms if canary else None
+        self.calls.append((list(artefacts), reference_ms))
+        return GroupResult(tuple(self._one(subject, reference_ms or 0.5) for subject in artefacts))
+
+    def _one(self, subject: str, reference_ms: float) -> Measurement:
+        visit = sum(subject in subjects for subjects, _ in self.calls) - 1
+        verdict, latency_ms = self.visits[min(visit, len(self.visits) - 1)]
+        return Measurement(
+            subject=subject,
+            device="sleeper",
+            fingerprint=Sleeper().fingerprint().digest,
+            kind="measured",
+            latency_ms=latency_ms,
+            p95_ms=latency_ms,
+            ci_low_ms=0.9 * latency_ms,
+            ci_high_ms=1.1 * latency_ms,
+            samples_ms=(latency_ms,),
+            verdict=verdict,
+            canary_reference_ms=reference_ms,
+            time="2026-01-01T00:00:00+00:00",
+        )
+
+
+class Scripted(Sleeper):
+    """A sleeper with a meter of the test's own, and something to say of its artefacts."""
+
+    def __init__(self, meter: Uneasy) -> None:
+        super().__init__()
+        self.scripted = meter
+
+    def meter(self, protocol: Protocol) -> AbstractContextManager[Meter]:
+        return nullcontext(self.scripted)
+
+    def remarks(self, artefact: Path) -> Remarks:
+        assert artefact.exists()
+        return Remarks({"tuned_flops_percent": 50.0}, ("half of it is not tuned",))
+
+
+def test_unstable_measurements_are_taken_again_at_the_end_and_the_steadier_is_kept(store: Store) -> None:
+    meter = Uneasy([("unstable", 3.0), ("stable", 2.0)])
+    device, candidates = Scripted(meter), sample(4)
+    found = profile(device, candidates, store, replace(FAST, visits=3))
+    assert [one.latency_ms for one in found] == [2.0] * 4
+    assert [len(subjects) for subjects, _ in meter.calls] == [3, 1, 3, 1]
+    stored = store.known(device.fingerprint().digest, keys(candidates))
+    assert {one.verdict for one in stored.values()} == {"stable"}
+
+
+def test_the_canarys_first_time_is_the_reference_of_all_later_runs(store: Store) -> None:
+    meter = Uneasy([("stable", 2.0)])
+    profile(Scripted(meter), sample(7), store, FAST)
+    profile(Scripted(meter), sample(9), store, FAST)
+    assert [reference for _, reference in meter.calls] == [None, 0.5, 0.5, 0.5]
+    device = Sleeper()
+    canary = device.canary()
+    assert canary is not None
+    assert store.canary_reference_ms(device.fingerprint().digest, canary.key) == 0.5
+    assert canary_reference_ms(device, store) == 0.5
+
+
+def test_what_the_device_remarks_stands_in_the_measurement_and_leaves_its_verdict(store: Store) -> None:
+    (one,) = profile(Scripted(Uneasy([("stable", 2.0)])), sample(1), store, FAST)
+    assert one.conditions["tuned_flops_percent"] == 50.0
+    assert (one.verdict, one.reasons) == ("stable", ("half of it is not tuned",))
+
+
+def test_a_meter_of_several_machines_gets_as_many_groups_at_once() -> None:
+    together = threading.Barrier(2, timeout=20.0)
+
+    class Two(Uneasy):
+        def measure(self, artefacts: Mapping[str, Path], canary: Canary | None = None) -> GroupResult:
+            together.wait()
+            return super().measure(artefacts, canary)
+
+    meter = Two([("stable", 2.0)], parallel=2)
+    networks = [Network(layers, {}) for layers in map(sample(12).layers, range(12))]
+    heard: list[str] = []
+
+    def on_group(result: GroupResult) -> None:
+        assert threading.current_thread() is threading.main_thread()
+        heard.extend(one.subject for one in result.measurements)
+
+    found = Scripted(meter).measure(networks, FAST, on_group, canary_reference_ms=0.5)
+    assert [one.subject for one in found] == [network.key for network in networks]
+    assert sorted(heard) == sorted(network.key for network in networks)
+    assert len(meter.calls) == 4
+
+
+def test_with_several_machines_the_first_group_gives_the_reference_to_the_others() -> None:
+    meter = Uneasy([("stable", 2.0)], parallel=2)
+    networks = [Network(layers, {}) for layers in map(sample(9).layers, range(9))]
+    Scripted(meter).measure(networks, FAST)
+    assert [reference for _, reference in meter.calls] == [None, 0.5, 0.5]
 
 
 _PROFILER = """

@@ -5,50 +5,86 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hwnas.profilers.protocol import Protocol, Timing, time_group, verdict
 from hwnas.profilers.statistics import summary
 
 PROTOCOL = Protocol()
+CANARY = "canary"
 
 
 class Machine:
     """A machine of known speeds; time passes only while something runs on it."""
 
     def __init__(
-        self, times_ms: dict[str, float], noise: float = 0.0, speed: Callable[[float], float] | None = None
+        self,
+        times_ms: dict[str, float],
+        noise: float = 0.0,
+        speed: Callable[[float], float] | None = None,
+        busy: Callable[[float], bool] | None = None,
     ):
-        self.times_ms = times_ms
+        self.times_ms = {**times_ms, CANARY: 0.1}
+        self.subjects = list(times_ms)
         self.noise = noise
         self.speed = speed or (lambda now_ms: 1.0)
+        self.busy = busy or (lambda now_ms: False)
         self.rng = np.random.default_rng(0)
         self.now_ms = 0.0
         self.order: list[str] = []
+        self.was_busy = False
 
     def time_calls(self, subject: str, calls: int) -> float:
         self.order.append(subject)
         return sum(self._run(self.times_ms[subject]) for _ in range(calls)) / calls
 
-    def time_canary(self) -> float:
-        return self._run(0.1)
+    def something_ran(self) -> bool:
+        was_busy, self.was_busy = self.was_busy, False
+        return was_busy
 
     def _run(self, time_ms: float) -> float:
         took = time_ms * self.speed(self.now_ms) * (1 + self.noise * abs(self.rng.standard_normal()))
+        if self.busy(self.now_ms):
+            took *= 1.5 + self.rng.random()
+            self.was_busy = True
         self.now_ms += took
         return took
 
 
-def timed(machine: Machine, protocol: Protocol = PROTOCOL) -> Timing:
+def timed(machine: Machine, protocol: Protocol = PROTOCOL, canary: str | None = CANARY) -> Timing:
     return time_group(
-        list(machine.times_ms), machine.time_calls, machine.time_canary, protocol, np.random.default_rng(0)
+        machine.subjects,
+        machine.time_calls,
+        protocol,
+        np.random.default_rng(0),
+        canary=canary,
+        something_ran=machine.something_ran,
     )
+
+
+def corrected(timing: Timing, protocol: Protocol = PROTOCOL) -> dict[str, float]:
+    """The medians at the canary's true time."""
+    disturbed = timing.disturbed(protocol.canary_jump)
+    return {
+        name: 0.1 * summary(timing.relative(name), protocol.outlier_deviations, disturbed).median_ms
+        for name in timing.series
+    }
+
+
+def bimodal(now_ms: float) -> float:
+    """A neighbour that slows the core down most of the time."""
+    return 1.0 if not int(now_ms / 60) % 3 else 1.3
 
 
 def test_a_steady_machine_gives_its_times_and_stops_at_the_least_number_of_samples() -> None:
     found = timed(Machine({"a": 0.05, "b": 1.0}))
-    assert [len(one.samples_ms) for one in found.series.values()] == [PROTOCOL.samples_least] * 2
+    assert found.rounds == PROTOCOL.samples_least
     assert np.allclose(found.series["a"].samples_ms, 0.05)
     assert np.allclose(found.series["b"].samples_ms, 1.0)
+    assert np.allclose(found.canary_ms, 0.1)
+    assert found.disturbed(PROTOCOL.canary_jump) == []
+    assert corrected(found) == pytest.approx({"a": 0.05, "b": 1.0})
 
 
 def test_calls_are_averaged_only_as_far_as_a_sample_needs() -> None:
@@ -59,57 +95,157 @@ def test_calls_are_averaged_only_as_far_as_a_sample_needs() -> None:
 
 def test_subjects_take_turns_in_changing_order() -> None:
     machine = Machine({"a": 0.3, "b": 0.3, "c": 0.3})
-    timed(machine, replace(PROTOCOL, settling_calls=0))
+    timed(machine, replace(PROTOCOL, settling_calls=0), canary=None)
     rounds = np.array(machine.order[-3 * PROTOCOL.samples_least :]).reshape(-1, 3)
     assert {tuple(sorted(row)) for row in rounds} == {("a", "b", "c")}
     assert len({tuple(row) for row in rounds}) > 1
 
 
-def test_warm_up_lasts_until_a_subject_gets_no_faster() -> None:
-    machine = Machine({"a": 0.3}, speed=lambda now_ms: 3 - 2 * min(1, now_ms / 20))
+@pytest.mark.parametrize("start", [3.0, 0.4])
+def test_warm_up_lasts_until_the_time_is_stationary_from_either_side(start: float) -> None:
+    machine = Machine({"a": 0.3}, speed=lambda now_ms: start + (1 - start) * min(1, now_ms / 10))
     found = timed(machine)
-    assert max(found.series["a"].samples_ms) < 1.05 * 0.3
+    assert found.series["a"].samples_ms == pytest.approx([0.3] * found.rounds, rel=0.1)
+
+
+def test_warm_up_ends_on_a_machine_that_never_settles() -> None:
+    machine = Machine({"a": 0.3}, speed=lambda now_ms: 1 + now_ms / 20)
+    timed(machine, replace(PROTOCOL, samples_least=1, samples_most=1), canary=None)
+    assert machine.now_ms < 2 * PROTOCOL.warmup_ms
 
 
 def test_noise_is_met_with_more_samples() -> None:
     quiet, noisy = timed(Machine({"a": 1.0}, 0.001)), timed(Machine({"a": 1.0}, 0.15))
-    assert len(noisy.series["a"].samples_ms) > len(quiet.series["a"].samples_ms)
+    assert noisy.rounds > quiet.rounds
 
 
 def test_samples_end_at_the_most_allowed() -> None:
-    found = timed(Machine({"a": 1.0}, 2.0))
-    assert len(found.series["a"].samples_ms) == PROTOCOL.samples_most
+    assert timed(Machine({"a": 0.1}, 2.0), canary=None).rounds == PROTOCOL.samples_most
+
+
+def test_a_few_noisy_subjects_do_not_hold_up_the_others() -> None:
+    times = {f"s{n}": 0.2 for n in range(20)}
+
+    class OneNoisy(Machine):
+        def _run(self, time_ms: float) -> float:
+            noise = 1 + 2 * self.rng.random() if self.order[-1] == "s0" else 1.0
+            return super()._run(time_ms * noise)
+
+    assert timed(OneNoisy(times)).rounds == PROTOCOL.samples_least
 
 
 def test_slow_subjects_end_by_time() -> None:
-    found = timed(Machine({"a": 500.0}))
-    assert 0 < len(found.series["a"].samples_ms) < PROTOCOL.samples_least
+    assert 0 < timed(Machine({"a": 500.0})).rounds < PROTOCOL.samples_least
 
 
-def test_a_slow_minute_hits_all_subjects_alike() -> None:
-    machine = Machine({"a": 1.0, "b": 1.0}, speed=lambda now_ms: 1.3 if now_ms > 60 else 1.0)
+def test_the_canary_is_timed_often_but_not_longer_than_its_share() -> None:
+    machine = Machine({f"s{n}": 0.4 for n in range(10)})
     found = timed(machine)
-    a, b = (summary(one.samples_ms, PROTOCOL.outlier_deviations) for one in found.series.values())
-    assert a.median_ms == pytest.approx(b.median_ms, rel=0.05)
+    between_ms = machine.now_ms / len(found.canary_ms)
+    assert between_ms < 2 * PROTOCOL.canary_every_ms
+    slow = Machine({"a": 10.0})
+    slow.times_ms[CANARY] = 10.0
+    assert len(timed(slow).canary_ms) <= PROTOCOL.canary_share * timed(Machine({"a": 10.0})).rounds * 2
 
 
-def test_a_machine_that_changes_speed_is_called_unstable() -> None:
-    machine = Machine({"a": 1.0}, speed=lambda now_ms: 1 + now_ms / 200)
-    found = timed(machine)
-    judged, reasons = verdict(summary(found.series["a"].samples_ms, 6), found.drift_ms, PROTOCOL)
+@pytest.mark.parametrize(
+    "speed",
+    [
+        lambda now_ms: 1 + now_ms / 1000,
+        lambda now_ms: 1.3 if now_ms > 60 else 1.0,
+        bimodal,
+        lambda now_ms: 1 + 0.2 * np.sin(now_ms / 150),
+    ],
+    ids=["ramp", "step", "bimodal", "wave"],
+)
+def test_the_canary_corrects_a_machine_that_changes_its_speed(speed: Callable[[float], float]) -> None:
+    times = {"a": 0.2, "b": 1.0, "c": 0.05}
+    found = timed(Machine(times, 0.01, speed))
+    raw = {name: float(np.median(one.samples_ms)) for name, one in found.series.items()}
+    assert corrected(found) == pytest.approx(times, rel=0.02)
+    assert max(abs(raw[name] / times[name] - 1) for name in times) > 0.02
+
+
+def test_correcting_adds_no_noise_on_a_quiet_machine() -> None:
+    times = {"a": 0.2, "b": 0.7}
+    found = timed(Machine(times, 0.01))
+    raw = {name: float(np.median(one.samples_ms)) for name, one in found.series.items()}
+    assert corrected(found) == pytest.approx(raw, rel=0.01)
+
+
+@given(
+    order=st.permutations(["a", "b", "c", "d", "e"]),
+    slope=st.floats(-0.0004, 0.002),
+    seed=st.integers(0, 2**16),
+)
+@settings(max_examples=20, deadline=None)
+def test_the_order_of_subjects_does_not_change_corrected_medians(
+    order: list[str], slope: float, seed: int
+) -> None:
+    times = dict(zip("abcde", (0.1, 0.2, 0.4, 0.8, 1.6), strict=True))
+    machine = Machine(
+        {name: times[name] for name in order}, 0.02, lambda now_ms: max(0.5, 1 + slope * now_ms)
+    )
+    machine.rng = np.random.default_rng(seed)
+    # Noise is one-sided and the canary's own is divided out, so times come back as they went in.
+    assert corrected(timed(machine)) == pytest.approx(times, rel=0.02)
+
+
+@given(scale=st.floats(0.4, 2.5))
+@settings(max_examples=20, deadline=None)
+def test_a_machine_slower_for_all_alike_is_corrected_exactly(scale: float) -> None:
+    times = {"a": 0.3, "b": 0.9}
+    slow = timed(Machine(times, speed=lambda now_ms: scale))
+    assert corrected(slow) == pytest.approx(times, rel=1e-9)
+
+
+def test_rounds_in_which_something_else_ran_are_taken_again() -> None:
+    times = {"a": 0.4, "b": 0.8}
+    found = timed(Machine(times, 0.005, busy=lambda now_ms: 60 < now_ms < 400))
+    disturbed = found.disturbed(PROTOCOL.canary_jump)
+    assert len(disturbed) > 20
+    assert found.rounds - len(disturbed) >= PROTOCOL.samples_least
+    assert corrected(found) == pytest.approx(times, rel=0.02)
+
+
+def test_a_burst_that_does_not_end_is_said_so() -> None:
+    protocol = replace(PROTOCOL, subject_ms=300.0)
+    found = timed(Machine({"a": 0.4}, busy=lambda now_ms: True), protocol)
+    disturbed = found.disturbed(protocol.canary_jump)
+    judged, reasons = verdict(
+        summary(found.relative("a"), 6), found.drift_ms, protocol, 0.1, (len(disturbed), found.rounds)
+    )
+    assert judged == "unstable"
+    assert any("something else ran" in reason for reason in reasons)
+
+
+def test_without_a_canary_there_is_no_drift_to_tell() -> None:
+    found = timed(Machine({"a": 1.0}), canary=None)
+    assert found.drift_ms is None
+    assert found.canary_around("a") is None
+    assert np.allclose(found.relative("a"), 1.0)
+
+
+def test_a_machine_that_changes_speed_too_much_is_called_unstable() -> None:
+    found = timed(Machine({"a": 1.0}, speed=lambda now_ms: 1 + now_ms / 50))
+    judged, reasons = verdict(summary(found.relative("a"), 6), found.drift_ms, PROTOCOL)
     assert judged == "unstable"
     assert any("speed changed" in reason for reason in reasons)
 
 
 def test_each_reason_for_doubt_is_named() -> None:
-    steady = (1.0, 1.0)
-    assert verdict(summary([1.0] * 40, 6), steady, PROTOCOL) == ("stable", ())
+    steady, flat = (1.0, 1.0), summary([1.0] * 40, 6)
+    assert verdict(flat, steady, PROTOCOL, 1.0) == ("stable", ())
+    assert verdict(flat, None, PROTOCOL) == ("stable", ())
     wide = verdict(summary(np.linspace(1, 2, 40).tolist(), 100), steady, PROTOCOL)
     assert "median is known" in wide[1][0]
     tail = verdict(summary([1.0] * 36 + [5.0] * 4, 6), steady, PROTOCOL)
     assert tail[0] == "unstable"
     assert "p95" in tail[1][0]
-    assert "speed" in verdict(summary([1.0] * 40, 6), (1.0, 1.2), PROTOCOL)[1][0]
+    assert "speed" in verdict(flat, (1.0, 2.1), PROTOCOL)[1][0]
+    assert "0.4 ms at first" in verdict(flat, steady, PROTOCOL, 0.4)[1][0]
+    assert "in 60 of 100 rounds" in verdict(flat, steady, PROTOCOL, 1.0, (60, 100))[1][0]
+    assert verdict(flat, steady, PROTOCOL, 1.0, (5, 100))[0] == "stable"
 
 
 def test_the_same_seed_gives_the_same_order() -> None:

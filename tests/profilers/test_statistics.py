@@ -41,3 +41,22 @@ def test_the_interval_holds_the_true_median_about_95_times_in_100(n: int) -> Non
         found = summary(rng.lognormal(0.0, 0.1, n).tolist(), 1e9)
         hits += found.ci_low_ms <= true <= found.ci_high_ms
     assert 930 <= hits <= 995
+
+
+def test_disturbed_samples_are_in_no_figure_and_listed_with_the_outliers() -> None:
+    samples = [1.0, 5.0, 5.0, 1.0, 1.0, 9.0, 1.0]
+    found = summary(samples, 6, disturbed=[1, 2])
+    assert found.median_ms == 1.0
+    assert found.p95_ms == 9.0
+    assert found.outliers == 1
+    assert found.left_out == (1, 2, 5)
+
+
+def test_samples_that_hang_together_widen_the_interval() -> None:
+    rng = np.random.default_rng(0)
+    scattered = 1 + 0.05 * rng.standard_normal(200)
+    states = np.repeat([1.0, 1.2], 100) * (1 + 0.005 * rng.standard_normal(200))
+    assert summary(scattered, 6).ci_percent < 2
+    assert summary(states, 100).ci_percent > 5
+    shuffled = summary(rng.permutation(states), 100)
+    assert summary(states, 100).median_ms == shuffled.median_ms

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hwnas.errors import InputError
+from hwnas.profilers import store as store_module
 from hwnas.profilers.fingerprint import Fingerprint
 from hwnas.profilers.measurement import Measurement
 from hwnas.profilers.store import Store, default_store_path
@@ -117,6 +118,57 @@ def test_a_store_of_a_newer_layout_is_refused(path: Path) -> None:
     connection.close()
     with pytest.raises(InputError, match=r"layout 99.*update"):
         Store(path)
+
+
+def as_first_layout(path: Path) -> None:
+    """Makes the store what the first hwnas wrote."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE canaries")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+
+
+def test_a_store_of_the_first_layout_is_brought_up_and_keeps_its_rows(path: Path) -> None:
+    with Store(path) as store:
+        store.add([ONE], FINGERPRINT)
+    as_first_layout(path)
+    with Store(path) as store:
+        assert store.of_device(FINGERPRINT.digest) == [ONE]
+        assert store.canary_reference_ms(FINGERPRINT.digest, "canary") is None
+        store.keep_canary(FINGERPRINT.digest, "canary", 0.25)
+    with Store(path) as store:
+        assert store.canary_reference_ms(FINGERPRINT.digest, "canary") == 0.25
+
+
+def test_a_bringing_up_that_fails_leaves_the_store_as_it_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Store(path).close()
+    as_first_layout(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "_STEPS", {2: "CREATE TABLE measurements (x)"})
+        with pytest.raises(InputError, match="already exists"):
+            Store(path)
+    Store(path).close()
+
+
+def test_the_first_time_of_a_canary_is_kept_for_good(path: Path) -> None:
+    with Store(path) as store:
+        store.keep_canary(FINGERPRINT.digest, "canary", 0.25)
+        store.keep_canary(FINGERPRINT.digest, "canary", 0.5)
+        assert store.canary_reference_ms(FINGERPRINT.digest, "canary") == 0.25
+        assert store.canary_reference_ms(OTHER.digest, "canary") is None
+        assert store.canary_reference_ms(FINGERPRINT.digest, "another") is None
+
+
+def test_a_row_of_the_first_hwnas_is_read(path: Path) -> None:
+    old = {
+        name: value
+        for name, value in ONE.to_json().items()
+        if name not in ("raw_latency_ms", "raw_p95_ms", "canary_samples_ms", "left_out", "energy")
+        and name != "canary_reference_ms"
+    }
+    assert Measurement.of_json(old) == ONE
 
 
 def test_a_row_that_is_not_ours_is_an_error_of_one_line(path: Path) -> None:

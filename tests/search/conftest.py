@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hwnas.profilers import Device, Fingerprint, GroupResult, Measurement, Meter, Protocol, Store, profile
+from hwnas.profilers.device import Canary
 from hwnas.progress import Progress, Silent
 from hwnas.search.loop import Search, SearchResult
 from hwnas.search.nsga2 import Nsga2Settings
@@ -24,7 +25,7 @@ class FormulaMeter(Meter):
     def __init__(self, device: "FormulaDevice") -> None:
         self.device = device
 
-    def measure(self, artefacts: Mapping[str, Path]) -> GroupResult:
+    def measure(self, artefacts: Mapping[str, Path], canary: Canary | None = None) -> GroupResult:
         results = []
         for subject, path in artefacts.items():
             self.device.asked.append(subject)

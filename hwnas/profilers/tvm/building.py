@@ -4,11 +4,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from hwnas.profilers.tvm.cross import artefact_format
 from hwnas.profilers.tvm.intrinsics import prepare_tvm
 
 
-def build_candidate(module: Any, target: Any) -> str:
+def build_candidate(module: Any, target: Any, triple: str) -> str:
     """Returns the path of a candidate kernel compiled to a library, in a folder of its own.
+
+    With a triple it is for another machine; the process that times it links what is a tar.
 
     Runs in a worker. TVM's default build imports every tensor intrinsic first; float kernels need none.
     """
@@ -17,15 +20,21 @@ def build_candidate(module: Any, target: Any) -> str:
     from tvm.support.tar import tar
 
     module = RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(module)
-    path = Path(tempfile.mkdtemp(prefix="hwnas-tune-")) / f"kernel.{tar.output_format}"
-    tvm.driver.build(module, target=target).export_library(str(path), fcompile=tar)
+    suffix, linker = artefact_format(triple) if triple else (".tar", None)
+    path = Path(tempfile.mkdtemp(prefix="hwnas-tune-")) / f"kernel{suffix}"
+    tvm.driver.build(module, target=target).export_library(str(path), fcompile=linker or tar)
     return str(path)
 
 
-def lasting_builder(workers: int, timeout_s: float) -> Any:
+def lasting_builder(workers: int, timeout_s: float, triple: str = "") -> Any:
     """Returns a MetaSchedule builder whose workers live for many batches.
 
-    Workers leak memory slowly, so each is replaced after a while.
+    Workers leak memory slowly, so each is replaced after a while; one that dies costs its candidate.
+
+    Args:
+        workers: processes.
+        timeout_s: for one candidate.
+        triple: of the machine that will run it; empty for this one.
     """
     from tvm.ir.utils import derived_object
     from tvm.s_tir.meta_schedule.builder import BuilderResult, PyBuilder
@@ -39,7 +48,7 @@ def lasting_builder(workers: int, timeout_s: float) -> Any:
             )
 
         def build(self, build_inputs: list[Any]) -> list[Any]:
-            jobs = [(job.mod, job.target) for job in build_inputs]
+            jobs = [(job.mod, job.target, triple) for job in build_inputs]
             results = self.pool.map_with_error_catching(lambda job: build_candidate(*job), jobs)
             return [
                 BuilderResult(result.value, None)

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import platform
 import sys
 import types
 from pathlib import Path
@@ -13,8 +14,8 @@ def prepare_tvm() -> None:
     """Makes this process ready to use TVM on a CPU; works in parents and in TVM's own workers.
 
     Importing all tensor intrinsics takes 30 to 49 s, because TVMScript looks through every loaded
-    module for the source of each one. Only those of x86 are wanted, so an empty package takes the
-    place of the one whose `__init__` imports them all.
+    module for the source of each one. None of them is wanted, so an empty package takes the place of
+    the one whose `__init__` imports them all, and the one that 8-bit kernels are built on is ours.
     """
     os.environ.setdefault("TVM_NUM_THREADS", "1")
     # A worker that spins after a call takes the core from whatever is measured next.
@@ -26,4 +27,5 @@ def prepare_tvm() -> None:
     package.__path__ = [str(Path(str(parent.__file__)).parent / "tensor_intrin")]
     sys.modules[_INTRINSICS] = package
     parent.tensor_intrin = package  # type: ignore[attr-defined]
-    importlib.import_module(f"{_INTRINSICS}.x86")
+    if platform.machine() in ("x86_64", "AMD64"):
+        importlib.import_module("hwnas.profilers.tvm.vnni").register_intrinsic()

@@ -1,18 +1,36 @@
 """The kernels of a space: every layer as calls of a few fused kernels that all subnets share."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from hwnas.errors import InputError
-from hwnas.profilers.tvm.emit import emit_layers
+from hwnas.profilers.tvm.crossing import BYTE_BITS, LayerKey, conversion, converts, runs_in_bytes
+from hwnas.profilers.tvm.emit import emit_layers, input_shape
+from hwnas.profilers.tvm.emit_int8 import emit_dequantize, emit_piece, emit_quantize, pieces_of
 from hwnas.profilers.tvm.intrinsics import prepare_tvm
 from hwnas.profilers.tvm.packs import Schedule
-from hwnas.spaces import Layer, Space
+from hwnas.profilers.tvm.schedule_float import default_schedule
+from hwnas.profilers.tvm.schedule_int8 import schedule_by_rule
+from hwnas.profilers.tvm.target import Target
+from hwnas.profilers.tvm.vnni import form_of
+from hwnas.spaces import FLOAT_BITS, Layer, Space
 
-LayerKey = tuple[Layer, bool]
+__all__ = [
+    "LayerKey",
+    "Plan",
+    "SpaceKernels",
+    "Step",
+    "applied",
+    "expected_uses",
+    "kernel_key",
+    "kernel_module",
+    "kernels_of",
+    "scheduled_kernel",
+    "space_layers",
+]
 
 
 @dataclass(frozen=True)
@@ -22,12 +40,14 @@ class Step:
     Attributes:
         kernel: the kernel's key.
         arguments: `x` the layer's input, `wI` its weight number I, `tI` the result of step I.
-        out_shape: of the float32 map it makes.
+        out_shape: of the map it makes.
+        dtype: of that map, float32 or uint8.
     """
 
     kernel: str
     arguments: tuple[str, ...]
     out_shape: tuple[int, ...]
+    dtype: str = "float32"
 
 
 Plan = Mapping[LayerKey, tuple[Step, ...]]
@@ -46,30 +66,52 @@ class SpaceKernels:
     plan: Plan
 
 
-def target_of(mcpu: str) -> Any:
-    """Returns TVM's target for one core of a processor, such as `x86-64-v4` or `znver4`."""
-    prepare_tvm()
-    import tvm
+def space_layers(space: Space, bits: Sequence[int] = (FLOAT_BITS,)) -> list[LayerKey]:
+    """Returns every layer of a space, with whether it comes first, in a fixed order.
 
-    return tvm.target.Target({"kind": "llvm", "mcpu": mcpu, "num-cores": 1})
-
-
-def space_layers(space: Space) -> list[LayerKey]:
-    """Returns every layer of a space, with whether it comes first, in a fixed order."""
+    Args:
+        space: whose layers.
+        bits: that layers may have; with 8, conversions between maps of both kinds are among them.
+    """
     ids = space.layer_ids(space.genomes(space.covering()))
     first = set(ids[:, 0].tolist())
     later = set(ids[:, 1:].ravel().tolist()) - {-1}
     keys = [(space.vocabulary[i], True) for i in sorted(first)]
-    return keys + [(space.vocabulary[i], False) for i in sorted(later)]
+    keys += [(space.vocabulary[i], False) for i in sorted(later)]
+    if BYTE_BITS not in bits:
+        return keys
+    in_bytes = [(replace(one, weight_bits=BYTE_BITS, activation_bits=BYTE_BITS), f) for one, f in keys]
+    shapes = {(layer.in_channels, layer.in_size_px) for layer, begins in keys if not begins}
+    shapes |= {(layer.out_channels, layer.out_size_px) for layer, _ in keys if layer.kind != "linear"}
+    ways = [(FLOAT_BITS, BYTE_BITS), (BYTE_BITS, FLOAT_BITS)]
+    return [
+        *keys,
+        *in_bytes,
+        *((conversion(*shape, *way), False) for shape in sorted(shapes) for way in ways),
+    ]
 
 
 def kernels_of(layers: Sequence[LayerKey]) -> SpaceKernels:
-    """Returns the unique fused kernels of layers and how each layer calls them.
+    """Returns the unique kernels of layers and how each layer calls them.
 
     Fusing never crosses a layer's end, since the next one begins with a convolution, a pool or a
     matrix product; so kernels learnt layer by layer are those of every whole network.
+
+    Raises:
+        InputError: bits other than 32 and 8, or a first layer of 8 bits that is no convolution.
     """
     prepare_tvm()
+    floats = [key for key in layers if not key[0].quantized]
+    functions, plan = _float_kernels(floats) if floats else ({}, {})
+    for key in layers:
+        if key[0].quantized:
+            made, steps = _byte_kernels(*key)
+            functions.update(made)
+            plan[key] = steps
+    return SpaceKernels(functions, {key: plan[key] for key in layers})
+
+
+def _float_kernels(layers: Sequence[LayerKey]) -> tuple[dict[str, Any], dict[LayerKey, tuple[Step, ...]]]:
     import tvm
     from tvm.relax import transform
 
@@ -81,11 +123,38 @@ def kernels_of(layers: Sequence[LayerKey]) -> SpaceKernels:
         transform.FuseTIR(),
         transform.DeadCodeElimination(),
     ]
-    with target_of("x86-64"):  # only how operators become loops hangs on it, not for which ISA
+    with Target().to_tvm():  # only how operators become loops hangs on it, not for which ISA
         module = tvm.transform.Sequential(passes)(emit_layers(layers))
     names = {g: kernel_key(f) for g, f in module.functions.items() if isinstance(f, tvm.tirx.PrimFunc)}
     plan = {layer: _steps(module[f"layer_{i}"], names) for i, layer in enumerate(layers)}
-    return SpaceKernels({key: module[g] for g, key in names.items()}, plan)
+    return {key: module[g] for g, key in names.items()}, plan
+
+
+def _byte_kernels(layer: Layer, image: bool) -> tuple[dict[str, Any], tuple[Step, ...]]:
+    """The kernels of a layer of 8 bits, or of a conversion, and its steps."""
+    if converts(layer):
+        shape = input_shape(layer, first=False)
+        quantizes = layer.activation_bits == BYTE_BITS
+        function = emit_quantize(shape) if quantizes else emit_dequantize(shape)
+        step = Step(kernel_key(function), ("x", "w0"), shape, "uint8" if quantizes else "float32")
+        return {step.kernel: function}, (step,)
+    if not runs_in_bytes(layer) or (image and layer.kind != "conv"):
+        raise InputError(
+            f"compiled layers must have 32 bits or 8 for both weights and activations, and be a conv to read "
+            f"the image in 8, but got a {layer.kind} with {layer.weight_bits} and {layer.activation_bits}"
+        )
+    functions: dict[str, Any] = {}
+    steps: list[Step] = []
+    held, weights = {"": "x"}, 0
+    for piece in pieces_of(layer, image):
+        function = emit_piece(piece)
+        key = kernel_key(function)
+        used = len(function.params) - len(piece.maps) - 1
+        arguments = (*(held[name] for name in piece.maps), *(f"w{weights + i}" for i in range(used)))
+        held[piece.made] = f"t{len(steps)}"
+        functions[key], weights = function, weights + used
+        steps.append(Step(key, arguments, piece.out_shape, "float32" if piece.form == "logits" else "uint8"))
+    return functions, tuple(steps)
 
 
 def kernel_key(function: Any) -> str:
@@ -120,6 +189,24 @@ def applied(module: Any, schedule: Schedule, key: str) -> Any:
             "make the pack again"
         ) from error
     return sketch
+
+
+def scheduled_kernel(function: Any, schedule: Schedule | None, key: str, target: Target) -> Any:
+    """Returns the IRModule of a kernel with its schedule applied.
+
+    Args:
+        function: unscheduled.
+        schedule: None takes the one by rule.
+        key: of the kernel.
+        target: what it will be compiled for.
+
+    Raises:
+        InputError: the schedule is not one of this kernel.
+    """
+    module = kernel_module(function)
+    if schedule is not None:
+        return applied(module, schedule, key).mod
+    return schedule_by_rule(module).mod if form_of(function) else default_schedule(module, target).mod
 
 
 def expected_uses(

@@ -1,17 +1,19 @@
-"""The library: a space's kernels compiled once a machine, kept as object files and a table.
+"""The library: kernels compiled once a machine, kept as object files and a table.
 
-The folder appears at once and whole, under a name that says what it holds; nobody writes in it
-afterwards. Subnets are linked from it, with no compiler run on their account.
+Its folder's name says what the kernels were compiled with. It grows by the layers that are asked
+for: files come first, each at once and whole, and the table that knows them last. Subnets are
+linked from it, with no compiler run on account of kernels that it has.
 """
 
 import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
 from hwnas import files
 from hwnas.errors import InputError
@@ -19,18 +21,58 @@ from hwnas.profilers.tvm.intrinsics import prepare_tvm
 from hwnas.profilers.tvm.kernels import (
     LayerKey,
     Plan,
-    SpaceKernels,
     Step,
-    applied,
     kernel_module,
     kernels_of,
-    target_of,
+    scheduled_kernel,
 )
 from hwnas.profilers.tvm.packs import Pack, tvm_version
+from hwnas.profilers.tvm.schedule_float import has_rule
+from hwnas.profilers.tvm.target import Target
+from hwnas.profilers.tvm.vnni import form_of, kernel_target
 from hwnas.spaces import Layer
 
 _TABLE = "table.json"
-_FORMAT = 1
+_FORMAT = 3
+# What a kernel with TVM's plain schedule is expected to take, beside the others.
+_PLAIN_SLOWER = 2.0
+
+Made = Literal["tuned", "rule", "plain"]
+"""How a kernel's schedule came about: found by tuning, by a rule of ours, or TVM's own for any loops."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What is known of a compiled kernel.
+
+    Attributes:
+        size_bytes: of its file.
+        flops: of one call.
+        best_us: what it took when it was tuned; None where it was not.
+        made: how its schedule came about.
+        workspace_bytes: that it allocates while it runs.
+    """
+
+    size_bytes: int
+    flops: float
+    best_us: float | None
+    made: Made
+    workspace_bytes: int
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a network runs in which kernels.
+
+    Attributes:
+        flops_percent: of its operations in tuned kernels.
+        time_percent: of its expected time in tuned kernels.
+        ruled_flops_percent: of its operations in kernels scheduled by rule.
+    """
+
+    flops_percent: float
+    time_percent: float
+    ruled_flops_percent: float
 
 
 @dataclass(frozen=True)
@@ -38,48 +80,80 @@ class Library:
     """Compiled kernels on disk.
 
     Attributes:
-        folder: with `KERNEL.o` for each kernel.
-        mcpu: the target they were compiled for.
+        folder: with `KERNEL.o` for each kernel; `KERNEL.ll` where no C compiler could link them.
+        target: what they were compiled for.
         pack: name and digest of the schedules they were compiled with.
         plan: the steps of each layer.
+        kernels: what is known of each.
+        linkable: whether its files are object files.
     """
 
     folder: Path
-    mcpu: str
+    target: Target
     pack: str
     plan: Plan
+    kernels: Mapping[str, Kernel]
+    linkable: bool = True
 
     def object_file(self, kernel: str) -> Path:
-        """Returns the path of a kernel's object file."""
-        return self.folder / f"{kernel}.o"
+        """Returns the path of a kernel's file."""
+        return self.folder / f"{kernel}{_suffix(self.linkable)}"
+
+    def coverage(self, kernels: Iterable[str]) -> Coverage:
+        """Returns how much of these kernel calls is tuned."""
+        called = [self.kernels[key] for key in kernels]
+        flops = sum(one.flops for one in called) or 1.0
+        times = [(one.made, self._expected_us(one)) for one in called]
+        time = sum(us for _, us in times) or 1.0
+
+        def percent(made: Made) -> float:
+            return 100 * sum(one.flops for one in called if one.made == made) / flops
+
+        tuned_us = sum(us for made, us in times if made == "tuned")
+        return Coverage(percent("tuned"), 100 * tuned_us / time, percent("rule"))
+
+    def _expected_us(self, kernel: Kernel) -> float:
+        if kernel.best_us is not None:
+            return kernel.best_us
+        timed = [one for one in self.kernels.values() if one.best_us is not None]
+        us_a_flop = sum(one.best_us or 0.0 for one in timed) / (sum(one.flops for one in timed) or 1.0) or 1.0
+        return kernel.flops * us_a_flop * (_PLAIN_SLOWER if kernel.made == "plain" else 1.0)
 
 
 def open_library(
-    layers: Sequence[LayerKey], pack: Pack, place: Path, on_progress: Callable[[int, int], None] | None = None
+    layers: Sequence[LayerKey],
+    pack: Pack,
+    place: Path,
+    on_progress: Callable[[int, int], None] | None = None,
+    linkable: bool = True,
 ) -> Library:
-    """Returns the compiled kernels of layers, compiling them if this machine has not yet.
+    """Returns a library with the kernels of layers, compiling those that this machine has not yet.
+
+    Kernels that the pack lacks are compiled with a schedule by rule. The library knows all layers
+    that were ever asked for with this pack.
 
     Several processes may ask at once: one compiles, the others wait for it. A process killed
-    meanwhile leaves nothing that is taken for a library.
+    meanwhile leaves nothing that is taken for a kernel.
 
     Args:
-        layers: every layer of the space, see `space_layers`.
+        layers: see `space_layers`.
         pack: their schedules.
         place: the folder that holds libraries.
         on_progress: hears of kernels done and kernels in all while it compiles.
+        linkable: whether as object files, which are linked; otherwise as LLVM code, which the
+            process that measures makes ready in memory.
 
     Raises:
-        InputError: the pack misses a kernel, or the place cannot be written to.
+        InputError: a schedule of the pack does not fit, or the place cannot be written to.
     """
-    folder = place / f"{pack.id}-{_layers_digest(layers)}-tvm{tvm_version()}"
-    found = _opened(folder, layers, pack)
-    if found is None:
+    folder = place / f"{pack.id}-tvm{tvm_version()}{'' if linkable else '-ll'}"
+    found = _opened(folder, pack, linkable)
+    if any(key not in found.plan for key in layers):
         with _alone(place / f"{folder.name}.lock"):
-            found = _opened(folder, layers, pack)
-            if found is None:
-                _compile(layers, pack, folder, on_progress or (lambda done, total: None))
-                found = _opened(folder, layers, pack)
-    assert found is not None, folder
+            found = _opened(folder, pack, linkable)
+            missing = [key for key in dict.fromkeys(layers) if key not in found.plan]
+            if missing:
+                found = _grown(found, missing, pack, on_progress or (lambda done, total: None))
     return found
 
 
@@ -88,17 +162,6 @@ def has_linker() -> bool:
     chosen = os.environ.get("CXX") or os.environ.get("CC")
     names = [chosen] if chosen else ["g++", "gcc", "clang++", "clang", "c++", "cc"]
     return any(shutil.which(name) for name in names)
-
-
-def missing_kernels(kernels: SpaceKernels, pack: Pack) -> list[str]:
-    """Returns descriptions of the layers whose kernels a pack lacks, each with the kernel's key."""
-    lacking = {key for key in kernels.functions if key not in pack.schedules}
-    named: dict[str, str] = {}
-    for (layer, _), steps in kernels.plan.items():
-        for step in steps:
-            if step.kernel in lacking:
-                named.setdefault(step.kernel, f"{step.kernel} ({describe(layer)})")
-    return list(named.values())
 
 
 def describe(layer: Layer) -> str:
@@ -111,58 +174,78 @@ def describe(layer: Layer) -> str:
     return " ".join([*parts, f"at {layer.in_size_px} px"])
 
 
-def _compile(
-    layers: Sequence[LayerKey], pack: Pack, folder: Path, on_progress: Callable[[int, int], None]
-) -> None:
+def _suffix(linkable: bool) -> str:
+    return ".o" if linkable else ".ll"
+
+
+def _grown(
+    library: Library, layers: Sequence[LayerKey], pack: Pack, on_progress: Callable[[int, int], None]
+) -> Library:
+    """The library with further layers, once their kernels and the table are on disk."""
+    wanted = kernels_of(layers)
+    missing = {key: one for key, one in sorted(wanted.functions.items()) if key not in library.kernels}
+    made: dict[str, Kernel] = {}
+    for key, function in missing.items():
+        on_progress(len(made), len(missing))
+        with files.replacing(library.object_file(key)) as path:
+            made[key] = _compiled(key, function, pack, path, _suffix(library.linkable))
+    on_progress(len(made), len(missing))
+    grown = replace(library, plan={**library.plan, **wanted.plan}, kernels={**library.kernels, **made})
+    steps = [
+        [asdict(layer), first, [[s.kernel, s.arguments, s.out_shape, s.dtype] for s in some]]
+        for (layer, first), some in grown.plan.items()
+    ]
+    table = {"format": _FORMAT, "kernels": {k: asdict(v) for k, v in grown.kernels.items()}, "layers": steps}
+    files.write_json(library.folder / _TABLE, table)
+    return grown
+
+
+def _compiled(key: str, function: Any, pack: Pack, path: Path, suffix: str) -> Kernel:
+    """Compiles one kernel to a file."""
     prepare_tvm()
     import tvm
 
-    kernels = kernels_of(layers)
-    lacking = missing_kernels(kernels, pack)
-    if lacking:
-        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
-        raise InputError(
-            f"schedule pack {pack.name} has no schedule for {len(lacking)} of {len(kernels.functions)} "
-            f"kernels: {', '.join(lacking[:3])}{more}; "
-            f"run: hwnas profile --device cpu --space {pack.space} --tune-budget 10min"
-        )
-    draft = folder.with_name(f"{folder.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed: we hold the lock
-    draft.mkdir(parents=True)
-    target = target_of(pack.mcpu)
-    for done, (key, function) in enumerate(sorted(kernels.functions.items())):
-        on_progress(done, len(kernels.functions))
-        scheduled = applied(kernel_module(function), pack.schedules[key], key).mod["main"]
-        module = tvm.IRModule({key: scheduled.with_attr("global_symbol", key)})
-        tvm.compile(module, target).mod.write_to_file(str(draft / f"{key}.o"))
-    on_progress(len(kernels.functions), len(kernels.functions))
-    sizes = {key: (draft / f"{key}.o").stat().st_size for key in sorted(kernels.functions)}
-    steps = [[[s.kernel, s.arguments, s.out_shape] for s in kernels.plan[layer]] for layer in layers]
-    files.write_json(draft / _TABLE, {"format": _FORMAT, "objects": sizes, "steps": steps})
-    for path in draft.iterdir():
-        with open(path, "rb") as written:
-            os.fsync(written.fileno())
-    shutil.rmtree(folder, ignore_errors=True)  # one that was damaged
-    draft.rename(folder)
+    from hwnas.profilers.tvm.memory import workspace_bytes
+
+    schedule = pack.schedules.get(key)
+    scheduled = scheduled_kernel(function, schedule, key, pack.target)
+    target = kernel_target(function, pack.target)
+    module = tvm.IRModule({key: scheduled["main"].with_attr("global_symbol", key)})
+    tvm.compile(module, target).mod.write_to_file(str(path), suffix[1:])
+    plain = kernel_module(function)
+    return Kernel(
+        size_bytes=path.stat().st_size,
+        flops=float(tvm.s_tir.analysis.estimate_tir_flops(plain)),
+        best_us=schedule.best_us if schedule else None,
+        made="tuned"
+        if schedule
+        else "rule"
+        if form_of(function) or has_rule(plain, pack.target)
+        else "plain",
+        workspace_bytes=workspace_bytes(scheduled, target),
+    )
 
 
-def _opened(folder: Path, layers: Sequence[LayerKey], pack: Pack) -> Library | None:
-    """The library in a folder; None where there is none or some of it is gone."""
+def _opened(folder: Path, pack: Pack, linkable: bool) -> Library:
+    """The library in a folder, without what is damaged; an empty one where there is none."""
+    empty = Library(folder, pack.target, pack.id, {}, {}, linkable)
     try:
         table = json.loads((folder / _TABLE).read_text(encoding="utf-8"))
-        whole = all((folder / f"{key}.o").stat().st_size == size for key, size in table["objects"].items())
-        if table["format"] != _FORMAT or not whole:
-            return None
-        steps = [tuple(Step(k, tuple(a), tuple(s)) for k, a, s in rows) for rows in table["steps"]]
-        return Library(folder, pack.mcpu, pack.id, dict(zip(layers, steps, strict=True)))
+        if table["format"] != _FORMAT:
+            return empty
+        plan = {
+            (Layer(**layer), first): tuple(Step(k, tuple(a), tuple(s), d) for k, a, s, d in steps)
+            for layer, first, steps in table["layers"]
+        }
+        sizes = {entry.name: entry.stat().st_size for entry in os.scandir(folder)}
+        kernels = {key: Kernel(**one) for key, one in table["kernels"].items()}
     except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _layers_digest(layers: Sequence[LayerKey]) -> str:
-    import hashlib
-
-    return hashlib.sha256(repr(list(layers)).encode()).hexdigest()[:8]
+        return empty
+    whole = {
+        key: one for key, one in kernels.items() if sizes.get(empty.object_file(key).name) == one.size_bytes
+    }
+    known = {key: steps for key, steps in plan.items() if all(step.kernel in whole for step in steps)}
+    return replace(empty, plan=known, kernels=whole)
 
 
 @contextmanager

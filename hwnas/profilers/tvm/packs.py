@@ -9,8 +9,8 @@ import hashlib
 import json
 import lzma
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,11 +18,13 @@ from typing import Any
 
 from hwnas import files
 from hwnas.errors import InputError
-from hwnas.profilers.tvm.places import data_home, levels_here, processor_family
+from hwnas.profilers.tvm.places import data_home, processor_family
+from hwnas.profilers.tvm.schedule_int8 import RULES
+from hwnas.profilers.tvm.target import Target, targets_here
 
 SUFFIX = ".json.xz"
 SHIPPED = Path(__file__).parent / "packs"
-_FORMAT = 1
+_FORMAT = 2  # 1 had `mcpu` for a target
 _MAX_FILE_BYTES = 8 << 20
 _MAX_TEXT_BYTES = 64 << 20
 
@@ -48,14 +50,14 @@ class Pack:
 
     Attributes:
         space: the key of the space.
-        mcpu: LLVM's name of the target.
+        target: what the schedules were tuned for.
         tvm: the version of TVM whose kernel keys and records these are.
         processor: the family it was tuned on.
         made: the day, ISO 8601.
     """
 
     space: str
-    mcpu: str
+    target: Target
     tvm: str
     processor: str
     made: str
@@ -64,13 +66,13 @@ class Pack:
     @property
     def name(self) -> str:
         """Such as `demo.x86-64-v4`; what people are told."""
-        return f"{self.space}.{self.mcpu}"
+        return f"{self.space}.{self.target.name}"
 
     @cached_property
     def digest(self) -> str:
         """Eight hexadecimal digits of what decides how kernels are compiled."""
         traces = {key: schedule.trace for key, schedule in self.schedules.items()}
-        text = json.dumps([self.mcpu, self.tvm, traces], sort_keys=True)
+        text = json.dumps([self._target_text, self.tvm, RULES, traces], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     @property
@@ -83,6 +85,10 @@ class Pack:
         """Candidates tried, over all kernels."""
         return sum(schedule.trials for schedule in self.schedules.values())
 
+    @property
+    def _target_text(self) -> str:
+        return " ".join(filter(None, [self.target.name, self.target.triple]))
+
 
 def tvm_version() -> str | None:
     """Returns the installed version of TVM, without importing it; None where there is none."""
@@ -92,7 +98,12 @@ def tvm_version() -> str | None:
         return None
 
 
-def pack_for(space: str, features: frozenset[str] | None = None, folder: Path | None = None) -> Pack | None:
+def pack_for(
+    space: str,
+    targets: Sequence[Target] | None = None,
+    folder: Path | None = None,
+    processor: str | None = None,
+) -> Pack | None:
     """Returns the pack to use for a space on a processor; None where nothing fits.
 
     Better targets come before lesser ones, packs made on this kind of processor before shipped ones;
@@ -100,22 +111,44 @@ def pack_for(space: str, features: frozenset[str] | None = None, folder: Path | 
 
     Args:
         space: the key of the space.
-        features: flags of the processor; None takes this machine's.
+        targets: what the processor runs, best first; None takes this machine's, for one thread.
         folder: of packs made by the user; None takes `user_folder()`.
+        processor: the family that a user's pack must have been made on; None takes this machine's.
 
     Raises:
         InputError: a pack that would be taken is damaged.
     """
     own = folder if folder is not None else user_folder()
-    for level in levels_here(features):
+    processor = processor or processor_family()
+    for target in targets_here() if targets is None else targets:
         for place in (own, SHIPPED):
-            path = place / f"{space}.{level}{SUFFIX}"
+            path = place / f"{space}.{target.name}{SUFFIX}"
             if path.exists():
                 pack = read_pack(path)
-                fits = place == SHIPPED or pack.processor == processor_family()
-                if fits and pack.mcpu == level and pack.tvm == tvm_version():
+                fits = place == SHIPPED or pack.processor == processor
+                if fits and pack.target == target and pack.tvm == tvm_version():
                     return pack
     return None
+
+
+def given_pack(path: Path, space: str, targets: Sequence[Target]) -> Pack:
+    """Returns the pack in a file that a user names.
+
+    Args:
+        path: of the file.
+        space: the key of the space.
+        targets: any of which it may be for.
+
+    Raises:
+        InputError: it is damaged, or of another space, target or version of TVM.
+    """
+    pack = read_pack(path)
+    if pack.space != space or pack.target not in targets or pack.tvm != tvm_version():
+        raise InputError(
+            f"schedule pack {path} must be of space '{space}', of TVM {tvm_version()} and of "
+            f"{' or '.join(one.name for one in targets)}, but is {pack.name} of TVM {pack.tvm}"
+        )
+    return pack
 
 
 def user_folder() -> Path:
@@ -123,12 +156,15 @@ def user_folder() -> Path:
     return data_home() / "packs"
 
 
-def write_pack(pack: Pack, folder: Path) -> Path:
-    """Returns the path of the pack's file, written into `folder`; equal packs give equal bytes."""
+def write_pack(pack: Pack, folder: Path, name: str | None = None) -> Path:
+    """Returns the path of the pack's file, written into `folder`; equal packs give equal bytes.
+
+    Its name is the pack's, where devices look for it, unless another one is given.
+    """
     value = {
         "format": _FORMAT,
         "space": pack.space,
-        "mcpu": pack.mcpu,
+        "target": asdict(pack.target),
         "tvm": pack.tvm,
         "processor": pack.processor,
         "made": pack.made,
@@ -138,7 +174,7 @@ def write_pack(pack: Pack, folder: Path) -> Path:
         },
     }
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    path = folder / f"{pack.name}{SUFFIX}"
+    path = folder / (name or f"{pack.name}{SUFFIX}")
     with files.replacing(path) as temporary:
         temporary.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
     return path
@@ -152,11 +188,11 @@ def read_pack(path: Path) -> Pack:
     """
     try:
         value = json.loads(_unpacked(path))
-        if value["format"] != _FORMAT:
-            raise ValueError(f"format {value['format']!r}, but this hwnas reads {_FORMAT}")
+        if value["format"] not in (1, _FORMAT):
+            raise ValueError(f"format {value['format']!r}, but this hwnas reads 1 and {_FORMAT}")
         return Pack(
             space=_text(value, "space"),
-            mcpu=_text(value, "mcpu"),
+            target=_target(value),
             tvm=_text(value, "tvm"),
             processor=_text(value, "processor"),
             made=_text(value, "made"),
@@ -184,6 +220,15 @@ def _unpacked(path: Path) -> str:
     if not unpacker.eof:
         raise InputError(f"schedule pack {path} is cut short or too large; delete it or make it again")
     return data.decode("utf-8")
+
+
+def _target(value: Mapping[str, Any]) -> Target:
+    if value["format"] == 1:
+        return Target(mcpu=_text(value, "mcpu"))
+    given = value["target"]
+    if given["kind"] not in ("llvm", "cuda"):
+        raise ValueError(f"target kind {given['kind']!r}")
+    return Target(given["kind"], _text(given, "mcpu"), _text(given, "triple"), int(given["threads"]))
 
 
 def _text(value: Mapping[str, Any], name: str) -> str:

@@ -11,8 +11,12 @@ from hwnas.errors import MeasurementError
 from hwnas.profilers.tvm import records
 from hwnas.profilers.tvm.building import lasting_builder
 from hwnas.profilers.tvm.intrinsics import prepare_tvm
-from hwnas.profilers.tvm.kernels import applied, kernel_module, target_of
+from hwnas.profilers.tvm.kernels import applied, kernel_module
 from hwnas.profilers.tvm.packs import Schedule
+from hwnas.profilers.tvm.records import FAILED_S
+from hwnas.profilers.tvm.schedule_float import sketches
+from hwnas.profilers.tvm.schedule_space import schedule_space
+from hwnas.profilers.tvm.target import Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +63,13 @@ class TuningProgress:
 def tune(
     functions: Mapping[str, Any],
     uses: Mapping[str, float],
-    mcpu: str,
+    target: Target,
     work: Path,
     budget_s: float,
     settings: TuningSettings,
-    on_progress: Callable[[TuningProgress], None],
+    on_round: Callable[[TuningProgress, Mapping[str, records.KernelRecord]], None],
     start: Mapping[str, Schedule],
+    remote: Mapping[str, Any] | None = None,
 ) -> dict[str, records.KernelRecord]:
     """Searches schedules for kernels until the budget is spent; returns what is known of each kernel.
 
@@ -74,12 +79,13 @@ def tune(
     Args:
         functions: PrimFuncs by key.
         uses: how often an average network calls each kernel; what it is worth to make it faster.
-        mcpu: the target processor.
+        target: what to tune for.
         work: the folder of the database; made if missing.
         budget_s: of wall time.
         settings: of the search.
-        on_progress: hears of the state before each round and at the end.
+        on_round: hears of the state, and of what is known, before each round and at the end.
         start: schedules known already; timed first, where the database has none for a kernel.
+        remote: the address of the servers that time candidates; None times them here.
 
     Raises:
         MeasurementError: no candidate of the first round could be built and run.
@@ -88,21 +94,22 @@ def tune(
     work.mkdir(parents=True, exist_ok=True)
     records.mend(work)
     started = time.monotonic()
-    search = _Search(functions, mcpu, work, settings)
+    search = _Search(functions, target, work, settings, remote)
     search.time_known(
         {key: start[key] for key, one in search.known().items() if key in start and not one.trials}
     )
     while True:
         known = search.known()
         elapsed_s = time.monotonic() - started
-        on_progress(_progress(known, uses, elapsed_s))
+        on_round(_progress(known, uses, elapsed_s), known)
         if elapsed_s >= budget_s:
             return known
         chosen, trials = next_round(known, uses, settings)
-        search.run(chosen, trials)
+        tried = {key: max(0, known[key].trials - (key in start)) for key in chosen}
+        search.run(search.time_rules(tried, trials), trials)
         if all(record.line is None for record in search.known().values()):
             raise MeasurementError(
-                f"tuning for {mcpu}: no candidate of {len(chosen)} kernels could be built and run, "
+                f"tuning for {target.name}: no candidate of {len(chosen)} kernels could be built and run, "
                 f"first error: {search.first_error()}; see the logs in {work / 'logs'}"
             )
 
@@ -143,34 +150,40 @@ def _progress(
 class _Search:
     """MetaSchedule with its workers, for as long as one call of `tune` lasts."""
 
-    def __init__(self, functions: Mapping[str, Any], mcpu: str, work: Path, settings: TuningSettings) -> None:
+    def __init__(
+        self,
+        functions: Mapping[str, Any],
+        target: Target,
+        work: Path,
+        settings: TuningSettings,
+        remote: Mapping[str, Any] | None,
+    ) -> None:
         from tvm.s_tir import meta_schedule as ms
         from tvm_ffi import structural_hash
 
-        self._target = target_of(mcpu)
+        self._target = target.to_tvm()
+        self._space = target
         self._work, self._settings = work, settings
         self._modules = {key: kernel_module(function) for key, function in functions.items()}
         self._database = ms.database.JSONDatabase(work_dir=str(work))
         for module in self._modules.values():
             self._database.commit_workload(module)
         self._hashes = {key: str(structural_hash(module)) for key, module in self._modules.items()}
-        self._builder = lasting_builder(settings.workers, settings.build_timeout_s)
-        self._runner = ms.runner.LocalRunner(
-            timeout_sec=settings.run_timeout_s,
-            initializer=prepare_tvm,
-            evaluator_config=ms.runner.EvaluatorConfig(
-                number=3, repeat=1, min_repeat_ms=settings.min_repeat_ms
-            ),
-        )
+        self._builder = lasting_builder(settings.workers, settings.build_timeout_s, target.triple)
+        self._runner = _runner(settings, remote)
         # One model for all rounds: it guesses at random until it has seen a hundred candidates.
         self._cost_model = ms.cost_model.XGBModel(num_tuning_cores=settings.workers)
         self._rounds = 0
+        self._errors: list[str] = []
 
     def known(self) -> dict[str, records.KernelRecord]:
         by_hash = records.read_records(self._work)
         return {key: by_hash[name] for key, name in self._hashes.items()}
 
     def run(self, chosen: Sequence[str], trials: int) -> None:
+        """Searches further schedules of kernels by TVM's own rules."""
+        if not chosen:
+            return
         from tvm.s_tir import meta_schedule as ms
         from tvm.s_tir.meta_schedule.logging import get_loggers_from_work_dir
 
@@ -181,7 +194,7 @@ class _Search:
             ms.TuneContext(
                 mod=self._modules[key],
                 target=self._target,
-                space_generator=_schedule_space(),
+                space_generator=schedule_space(self._space),
                 search_strategy=self._strategy(),
                 task_name=key,
                 logger=logger,
@@ -205,38 +218,50 @@ class _Search:
         )
 
     def time_known(self, schedules: Mapping[str, Schedule]) -> None:
-        """Enters known schedules into the database, with the time they take here.
+        """Enters known schedules into the database, with the time they take here."""
+        self._time([(key, applied(self._modules[key], one, key)) for key, one in schedules.items()])
 
-        Raises:
-            MeasurementError: none of them could be built and run.
+    def time_rules(self, tried: Mapping[str, int], trials: int) -> list[str]:
+        """Times the next so many schedules by rule of each kernel; returns the kernels that had none left.
+
+        Args:
+            tried: candidates of each kernel so far.
+            trials: for each kernel.
         """
+        found = {
+            key: list(sketches(self._modules[key], self._space, count + trials))[count:]
+            for key, count in tried.items()
+        }
+        self._time([(key, sketch) for key, some in found.items() for sketch in some])
+        return [key for key, some in found.items() if not some]
+
+    def _time(self, candidates: Sequence[tuple[str, Any]]) -> None:
+        """Enters candidates into the database, with the time they take here; failed ones as failed."""
         from tvm.s_tir.meta_schedule.arg_info import ArgInfo
         from tvm.s_tir.meta_schedule.builder import BuilderInput
         from tvm.s_tir.meta_schedule.database import TuningRecord
         from tvm.s_tir.meta_schedule.runner import RunnerInput
 
-        sketches = {key: applied(self._modules[key], one, key) for key, one in schedules.items()}
-        built = self._builder.build([BuilderInput(sketch.mod, self._target) for sketch in sketches.values()])
-        errors = []
-        for (key, sketch), result in zip(sketches.items(), built, strict=True):
-            if result.artifact_path is None:
-                errors.append(str(result.error_msg))
-                continue
+        built = self._builder.build([BuilderInput(one.mod, self._target) for _, one in candidates])
+        for (key, sketch), result in zip(candidates, built, strict=True):
             arguments = ArgInfo.from_prim_func(self._modules[key]["main"])
-            (future,) = self._runner.run([RunnerInput(result.artifact_path, "cpu", arguments)])
-            outcome = future.result()
-            shutil.rmtree(Path(result.artifact_path).parent, ignore_errors=True)
-            if outcome.run_secs:
-                workload = self._database.commit_workload(self._modules[key])
-                record = TuningRecord(sketch.trace, workload, outcome.run_secs, self._target, arguments)
-                self._database.commit_tuning_record(record)
-            else:
-                errors.append(str(outcome.error_msg))
-        if errors and len(errors) == len(schedules):
-            last = errors[0].strip().splitlines()[-1]
-            raise MeasurementError(f"none of the schedules known already could be built and run: {last}")
+            times_s, error = [], result.error_msg
+            if result.artifact_path is not None:
+                (future,) = self._runner.run([RunnerInput(result.artifact_path, "cpu", arguments)])
+                outcome = future.result()
+                times_s, error = outcome.run_secs, outcome.error_msg
+                shutil.rmtree(Path(result.artifact_path).parent, ignore_errors=True)
+            if not times_s:
+                self._errors.append(str(error).strip().splitlines()[-1][:200])
+            workload = self._database.commit_workload(self._modules[key])
+            times_s = times_s or [FAILED_S]
+            self._database.commit_tuning_record(
+                TuningRecord(sketch.trace, workload, times_s, self._target, arguments)
+            )
 
     def first_error(self) -> str:
+        if self._errors:
+            return self._errors[0]
         for log in sorted((self._work / "logs").glob("*task_*.log")):
             for line in log.read_text(errors="replace").splitlines():
                 if "Error" in line and "building" not in line and "running" not in line:
@@ -257,47 +282,15 @@ class _Search:
         )
 
 
-def _schedule_space() -> Any:
-    """TVM's rules for CPUs without the one that makes loops parallel: latency here is of one thread."""
+def _runner(settings: TuningSettings, remote: Mapping[str, Any] | None) -> Any:
     from tvm.s_tir import meta_schedule as ms
 
-    rule, post, mutate = ms.schedule_rule, ms.postproc, ms.mutator
-    return ms.space_generator.PostOrderApply(
-        sch_rules=[
-            rule.ApplyCustomRule(),
-            rule.InlineConstantScalars(),
-            rule.AutoInline(
-                into_producer=False,
-                into_consumer=True,
-                inline_const_tensor=True,
-                disallow_if_then_else=True,
-                require_injective=True,
-                require_ordered=True,
-                disallow_op=["tirx.exp"],
-            ),
-            rule.AddRFactor(max_jobs_per_core=16, max_innermost_factor=64),
-            rule.MultiLevelTiling(
-                structure="SSRSRS",
-                max_innermost_factor=64,
-                reuse_write=rule.ReuseType(req="may", levels=[1, 2], scope="global"),
-            ),
-            rule.ParallelizeVectorizeUnroll(
-                max_jobs_per_core=-1,
-                max_vectorize_extent=64,
-                unroll_max_steps=[0, 16, 64, 512],
-                unroll_explicit=True,
-            ),
-            rule.RandomComputeLocation(),
-        ],
-        postprocs=[
-            post.DisallowDynamicLoop(),
-            post.RewriteParallelVectorizeUnroll(),
-            post.RewriteReductionBlock(),
-            post.RewriteLayout(),
-        ],
-        mutator_probs={
-            mutate.MutateTileSize(): 0.9,
-            mutate.MutateComputeLocation(): 0.05,
-            mutate.MutateUnroll(): 0.03,
-        },
+    if remote is not None:
+        from hwnas.profilers.tvm.remote_tuning import rpc_runner
+
+        return rpc_runner(remote, settings.run_timeout_s, settings.min_repeat_ms)
+    return ms.runner.LocalRunner(
+        timeout_sec=settings.run_timeout_s,
+        initializer=prepare_tvm,
+        evaluator_config=ms.runner.EvaluatorConfig(number=3, repeat=1, min_repeat_ms=settings.min_repeat_ms),
     )

@@ -8,11 +8,12 @@ import pytest
 
 from hwnas.errors import InputError
 from hwnas.profilers.onnx_model import onnx_model
-from hwnas.profilers.tvm.assemble import Call, calls_of, export, place_values
+from hwnas.profilers.tvm.assemble import Call, call_names, calls_of, export, place_values
 from hwnas.profilers.tvm.device import TvmDevice
 from hwnas.profilers.tvm.kernels import SpaceKernels, kernels_of
 from hwnas.profilers.tvm.library import open_library
 from hwnas.profilers.tvm.packs import Pack, Schedule, tvm_version
+from hwnas.profilers.tvm.target import Target
 from hwnas.spaces import Candidates, Layer, Network, get_space, random_network
 from tests.chains import residual_chain
 
@@ -60,7 +61,7 @@ def compiled(network: Network, folder: Path) -> Path:
     """The library of a network, compiled without schedules, which only makes it slow."""
     keys = [(layer, index == 0) for index, layer in enumerate(network.layers)]
     unscheduled = {key: Schedule([[], []], 1.0, 1) for key in kernels_of(keys).functions}
-    pack = Pack("tiny", "x86-64-v2", str(tvm_version()), "any", "2026-01-02", unscheduled)
+    pack = Pack("tiny", Target(mcpu="x86-64-v2"), str(tvm_version()), "any", "2026-01-02", unscheduled)
     export(network, open_library(keys, pack, folder), folder / "tiny.so")
     return folder / "tiny.so"
 
@@ -85,6 +86,40 @@ def test_activations_of_the_large_spaces_are_right(tmp_path: Path) -> None:
 def test_branches_and_pools_are_right_at_an_odd_size(tmp_path: Path) -> None:
     network = with_biases(residual_chain(37), seed=3)
     np.testing.assert_allclose(*compiled_and_reference(network, compiled(network, tmp_path)), atol=1e-5)
+
+
+@pytest.mark.parametrize("part", [slice(1, 2), slice(2, 4), slice(-2, None), slice(0, 1)])
+def test_a_part_of_a_network_reads_and_makes_maps(
+    part: slice, demo_device: TvmDevice, tmp_path: Path
+) -> None:
+    import tvm
+    from tvm import relax
+
+    network = with_biases(candidates(1, seed=9).layers(0)[part], seed=1)
+    path = demo_device.build(network, tmp_path)
+    machine = relax.VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu())
+    x = np.random.default_rng(1).standard_normal(network.input_shape).astype(np.float32)
+    begins = network.layers[0].name == "stem"
+    described = json.loads(str(machine["describe"]()))
+    assert described["input"] == ("float32 NCHW" if begins else "float32 NHWC")
+    inside = x if begins else np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    assert described["input_shape"] == list(inside.shape)
+    found = machine["main"](tvm.runtime.tensor(inside)).numpy()
+    session = onnxruntime.InferenceSession(onnx_model(network).SerializeToString())
+    reference = session.run(None, {"input": x})[0]
+    if reference.ndim == 4:
+        reference = reference.transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(found, reference, atol=1e-4 * np.abs(reference).max())
+
+
+def test_calls_are_named_after_the_operations_they_compute(demo_kernels: SpaceKernels) -> None:
+    chosen = candidates(20, seed=2)
+    for row in range(len(chosen)):
+        layers = chosen.layers(row)
+        names = call_names(layers, demo_kernels.plan)
+        assert len(names) == len(calls_of(layers, demo_kernels.plan))
+        weighted = {f"{layer.name}.{op.name}" for layer in layers for op in layer.ops if op.weights}
+        assert weighted <= set(names) <= {f"{layer.name}.{op.name}" for layer in layers for op in layer.ops}
 
 
 def test_values_alive_at_once_never_share_storage(demo_kernels: SpaceKernels) -> None:
@@ -137,6 +172,7 @@ def test_libraries_describe_themselves(demo_device: TvmDevice, tmp_path: Path) -
     assert described == {
         "input": "float32 NCHW",
         "input_shape": list(network.input_shape),
+        "calls": call_names(network.layers, demo_device._compiled([]).plan),
         "pack": demo_device.pack.id,
-        "target": demo_device.pack.mcpu,
+        "target": demo_device.pack.target.name,
     }

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,8 +6,9 @@ import pytest
 
 from hwnas.errors import InputError
 from hwnas.profilers.tvm.kernels import LayerKey, kernels_of
-from hwnas.profilers.tvm.library import has_linker, open_library
+from hwnas.profilers.tvm.library import Coverage, has_linker, open_library
 from hwnas.profilers.tvm.packs import Pack, Schedule, tvm_version
+from hwnas.profilers.tvm.target import Target
 from hwnas.spaces import Layer
 
 LAYERS: list[LayerKey] = [
@@ -18,7 +20,7 @@ LAYERS: list[LayerKey] = [
 @pytest.fixture(scope="module")
 def pack() -> Pack:
     unscheduled = {key: Schedule([[], []], 1.0, 1) for key in kernels_of(LAYERS).functions}
-    return Pack("tiny", "x86-64-v2", str(tvm_version()), "any", "2026-01-02", unscheduled)
+    return Pack("tiny", Target(mcpu="x86-64-v2"), str(tvm_version()), "any", "2026-01-02", unscheduled)
 
 
 def objects(folder: Path) -> dict[str, tuple[int, int]]:
@@ -38,7 +40,7 @@ def test_kernels_are_compiled_once(pack: Pack, tmp_path: Path) -> None:
 
 def test_other_schedules_make_another_library(pack: Pack, tmp_path: Path) -> None:
     first = open_library(LAYERS, pack, tmp_path)
-    other = open_library(LAYERS, replace(pack, mcpu="x86-64-v3"), tmp_path)
+    other = open_library(LAYERS, replace(pack, target=Target(mcpu="x86-64-v3")), tmp_path)
     assert first.folder != other.folder
 
 
@@ -55,21 +57,51 @@ def test_a_damaged_library_is_made_again(harm: str, pack: Pack, tmp_path: Path) 
     assert len(objects(library.folder)) == 2
 
 
-def test_what_a_killed_process_left_is_no_library(pack: Pack, tmp_path: Path) -> None:
-    folder = open_library(LAYERS, pack, tmp_path).folder
-    (folder / "table.json").unlink()
-    folder.rename(folder.with_name(f"{folder.name}.draft"))
+def test_what_a_killed_process_left_is_no_kernel(pack: Pack, tmp_path: Path) -> None:
     library = open_library(LAYERS, pack, tmp_path)
-    assert library.folder == folder
-    assert sorted(path.name for path in tmp_path.iterdir()) == [folder.name, f"{folder.name}.lock"]
+    (library.folder / "table.json").unlink()
+    victim = next(library.folder.glob("*.o"))
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[:100])
+    assert open_library(LAYERS, pack, tmp_path) == library
+    assert victim.read_bytes() == whole
 
 
-def test_a_kernel_the_pack_lacks_is_named_and_nothing_compiled(pack: Pack, tmp_path: Path) -> None:
-    key = kernels_of(LAYERS[1:]).plan[LAYERS[1]][0].kernel
-    kept = {k: v for k, v in pack.schedules.items() if k != key}
-    with pytest.raises(InputError, match=rf"{key} \(linear 8->10 at 1 px\).*--tune-budget"):
-        open_library(LAYERS, replace(pack, schedules=kept), tmp_path)
-    assert not list(tmp_path.glob("**/*.o"))
+def test_a_library_grows_by_the_layers_asked_for(pack: Pack, tmp_path: Path) -> None:
+    pool = open_library(LAYERS[:1], pack, tmp_path)
+    assert set(pool.plan) == set(LAYERS[:1])
+    before = objects(pool.folder)
+    both = open_library(LAYERS[1:], pack, tmp_path)
+    assert both.folder == pool.folder
+    assert set(both.plan) == set(LAYERS)
+    assert before.items() < objects(both.folder).items()
+    assert open_library(LAYERS, pack, tmp_path) == both
+
+
+def test_processes_that_grow_a_library_together_lose_nothing(pack: Pack, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda layer: open_library([layer], pack, tmp_path), LAYERS))
+    assert set(open_library([], pack, tmp_path).plan) == set(LAYERS)
+
+
+def test_a_kernel_the_pack_lacks_is_compiled_by_rule_and_counted(pack: Pack, tmp_path: Path) -> None:
+    pool, linear = (kernels_of([one]).plan[one][0].kernel for one in LAYERS)
+    kept = {key: one for key, one in pack.schedules.items() if key != linear}
+    library = open_library(LAYERS, replace(pack, schedules=kept), tmp_path)
+    assert library.kernels[linear].made == "rule"
+    assert library.coverage([linear]) == Coverage(0.0, 0.0, 100.0)
+    assert library.coverage([pool]) == Coverage(100.0, 100.0, 0.0)
+    both = library.coverage([pool, linear])
+    assert both.flops_percent == pytest.approx(100 * 40 / (40 + 2 * 8 * 16 + 16))
+    assert both.time_percent == pytest.approx(both.flops_percent)
+    assert both.flops_percent + both.ruled_flops_percent == pytest.approx(100.0)
+
+
+def test_without_a_linker_kernels_are_kept_as_code(pack: Pack, tmp_path: Path) -> None:
+    library = open_library(LAYERS, pack, tmp_path, linkable=False)
+    assert open_library(LAYERS, pack, tmp_path, linkable=False) == library
+    assert not list(library.folder.glob("*.o"))
+    assert all(library.object_file(key).suffix == ".ll" for key in library.kernels)
 
 
 def test_a_schedule_of_another_kernel_is_refused(pack: Pack, tmp_path: Path) -> None:

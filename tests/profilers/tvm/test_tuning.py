@@ -4,12 +4,15 @@ from pathlib import Path
 import pytest
 
 from hwnas.errors import MeasurementError
+from hwnas.profilers.tvm import making
 from hwnas.profilers.tvm.making import make_pack, tune_space
 from hwnas.profilers.tvm.packs import Pack, Schedule, tvm_version
 from hwnas.profilers.tvm.records import KernelRecord
+from hwnas.profilers.tvm.target import Target
 from hwnas.profilers.tvm.tuning import TuningProgress, TuningSettings, next_round
 from hwnas.spaces import get_space
 
+V3 = Target(mcpu="x86-64-v3")
 SETTINGS = TuningSettings(kernels_a_round=2, first_trials=8, more_trials=16)
 
 
@@ -34,19 +37,17 @@ def test_a_kernel_that_always_fails_does_not_hold_up_the_others() -> None:
     assert next_round(state, {"a": 1.0, "b": 1.0}, SETTINGS)[1] == 16
 
 
-def test_a_pack_needs_a_schedule_of_every_kernel() -> None:
-    assert make_pack("demo", "x86-64-v3", {"a": known(8), "b": KernelRecord(trials=8)}) is None
+def test_a_pack_holds_the_kernels_that_are_tuned() -> None:
+    assert set(make_pack("demo", V3, {"a": known(8), "b": KernelRecord(trials=8)}).schedules) == {"a"}
 
 
 def test_a_pack_holds_the_best_schedules_and_keeps_the_other_kernels() -> None:
     old = {"a": Schedule([[], []], 9.0, 1), "z": Schedule([[], []], 7.0, 1)}
-    start = Pack("demo", "x86-64-v3", str(tvm_version()), "p", "2026-01-02", old)
-    pack = make_pack("demo", "x86-64-v3", {"a": known(8, 2.0)}, start)
-    assert pack is not None
+    start = Pack("demo", V3, str(tvm_version()), "p", "2026-01-02", old)
+    pack = make_pack("demo", V3, {"a": known(8, 2.0)}, start)
     assert pack.schedules["a"].best_us == 2.0
     assert pack.schedules["z"] == old["z"]
-    other = make_pack("demo", "x86-64-v4", {"a": known(8, 2.0)}, start)
-    assert other is not None
+    other = make_pack("demo", Target(mcpu="x86-64-v4"), {"a": known(8, 2.0)}, start)
     assert set(other.schedules) == {"a"}
 
 
@@ -75,3 +76,37 @@ def test_tuning_stops_when_nothing_can_be_built(
         tune_space(
             get_space("demo"), 600.0, settings=TuningSettings(kernels_a_round=1, first_trials=2, batch=2)
         )
+
+
+def _script(folder: Path, text: str) -> str:
+    path = folder / "process"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return os.fspath(path)
+
+
+def test_a_tuning_process_that_dies_is_started_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    state = (
+        '{"event": "progress", "tuned": 1, "kernels": 2, "trials": 8, "expected_us": 1.0, "elapsed_s": 1.0}'
+    )
+    text = f"""read request
+if [ ! -e {tmp_path}/died ]; then touch {tmp_path}/died; kill -9 $$; fi
+echo '{state}'
+echo '{{"event": "done", "pack": "/p"}}'"""
+    monkeypatch.setattr(making.sys, "executable", _script(tmp_path, text))
+    seen: list[TuningProgress] = []
+    result = tune_space(get_space("demo"), 60.0, target=V3, on_progress=seen.append)
+    assert (tmp_path / "died").exists()
+    assert result.pack == Path("/p")
+    assert [one.tuned for one in seen] == [1]
+
+
+def test_one_that_always_dies_is_given_up_in_one_line(
+    home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(making.sys, "executable", _script(tmp_path, "exit 3"))
+    with pytest.raises(MeasurementError, match=r"code 3, 4 times; .*goes on where it ended") as caught:
+        tune_space(get_space("demo"), 60.0, target=V3)
+    assert "\n" not in str(caught.value)

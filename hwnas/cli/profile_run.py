@@ -1,0 +1,163 @@
+"""What `hwnas profile` does, from its options to the figures it shows."""
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwnas.errors import InputError
+
+if TYPE_CHECKING:
+    from hwnas.profilers import Device, Measurement, Protocol, Store
+    from hwnas.progress import Progress
+    from hwnas.spaces import Candidates, Space
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The options of the command that say what to measure and where to put it.
+
+    Attributes:
+        device, space: as the user named them.
+        samples: networks to measure.
+        bits: bitwidths to draw from; () for all that the device runs.
+        budget_s: no new group is begun after this time.
+        energy: `measured` or `modelled`; None takes none.
+        table_out: where to write the block table.
+        store: the measurement store; None for the usual one.
+        again: measure anew what the store knows.
+        seed: of the sample and of the fit.
+    """
+
+    device: str
+    space: str
+    samples: int
+    bits: tuple[int, ...] = ()
+    budget_s: float | None = None
+    energy: str | None = None
+    table_out: Path | None = None
+    store: Path | None = None
+    again: bool = False
+    seed: int = 0
+
+
+class Tally:
+    """A listener that passes on what it hears and counts the networks measured.
+
+    Attributes:
+        groups: groups that were measured.
+        measured: networks measured.
+        repeated: measurements taken once more because the first was unstable.
+    """
+
+    def __init__(self, listener: "Progress") -> None:
+        """Takes who is to hear."""
+        self._listener = listener
+        self.groups = 0
+        self.measured = 0
+        self.repeated = 0
+
+    def say(self, text: str) -> None:
+        """Passes the line on."""
+        self._listener.say(text)
+
+    def step(self, what: str, done: int, total: int) -> None:
+        """Passes the step on; one of measuring is a group."""
+        if what.startswith("measuring"):
+            self.groups += 1
+            if what.endswith(" again"):
+                self.repeated = done
+            else:
+                self.measured = done
+        self._listener.step(what, done, total)
+
+
+def run(request: Request, device: "Device", space: "Space", progress: "Progress") -> dict[str, Any]:
+    """Measures, fits and writes what was asked for; returns all there is to say, as a JSON object.
+
+    Raises:
+        InputError: options that do not fit the device, or a budget too short.
+        MeasurementError: networks that failed twice; the others are in the store.
+    """
+    from hwnas.cli.profile_energy import energy_of
+    from hwnas.cli.profile_show import result_of
+    from hwnas.cli.profile_table import block_table_of
+    from hwnas.predictors import fit_and_score
+    from hwnas.predictors.places import predictor_path
+    from hwnas.profilers import Protocol, Store, default_store_path
+    from hwnas.profilers.breakdown import breakdown
+    from hwnas.profilers.energy.choice import asked_energy
+    from hwnas.profilers.energy.model import EnergyModel, with_modelled_energy
+
+    request = replace(request, bits=_usable_bits(device, request.bits))
+    energy = asked_energy(request.energy, device)
+    protocol = Protocol(energy=None if isinstance(energy, EnergyModel) else energy)
+    candidates = _sampled(space, request)
+    tally, begun = Tally(progress), time.monotonic()
+    with Store(request.store or default_store_path()) as store:
+        taken = _measured(device, candidates, store, protocol, request, tally)
+        spent_s = time.monotonic() - begun
+        candidates = candidates[: len(taken)]
+        if isinstance(energy, EnergyModel):
+            taken = with_modelled_energy(taken, candidates, energy)
+        values = [one.latency_ms for one in taken]
+        fitted = fit_and_score(space, candidates, values, seed=request.seed)
+        path = predictor_path(device, space, request.store)
+        fitted.predictor.save(path)
+        order = sorted(range(len(values)), key=lambda row: values[row])
+        middle = order[len(order) // 2]
+        result = result_of(request, device, candidates, taken, order, fitted.score) | {
+            "newly_measured": tally.measured,
+            "repeated": tally.repeated,
+            "groups": tally.groups,
+            "seconds": round(spent_s, 1),
+            "predictor": str(path),
+        }
+        if energy:
+            result["energy"] = energy_of(device, candidates, taken, request)
+        found = breakdown(device, candidates.layers(middle))
+        result["breakdown"] = found and {"id": candidates.ids[middle]} | found.to_json()
+        if request.table_out:
+            left_s = None if request.budget_s is None else request.budget_s - (time.monotonic() - begun)
+            rest = replace(request, budget_s=left_s)
+            result["table"] = block_table_of(device, candidates, taken, store, protocol, rest, progress)
+    return result
+
+
+def _usable_bits(device: "Device", wanted: tuple[int, ...]) -> tuple[int, ...]:
+    from hwnas.search.sample import floats_first
+
+    usable = floats_first([b for b in device.bits if not wanted or b in wanted])
+    if not usable:
+        raise InputError(
+            f"--bits must hold one of {device.bits}, the bitwidths of '{device.name}', but got {wanted}"
+        )
+    return usable
+
+
+def _sampled(space: "Space", request: Request) -> "Candidates":
+    import numpy as np
+
+    from hwnas.search.sample import first_sample
+
+    return first_sample(space, request.bits, request.samples, np.random.default_rng(request.seed))[0]
+
+
+def _measured(
+    device: "Device",
+    candidates: "Candidates",
+    store: "Store",
+    protocol: "Protocol",
+    request: Request,
+    progress: "Progress",
+) -> "list[Measurement]":
+    from hwnas.profilers.profile import profile
+
+    taken = profile(
+        device, candidates, store, protocol, progress, again=request.again, budget_s=request.budget_s
+    )
+    if len(taken) < 3:
+        raise InputError(
+            f"--budget ended after {len(taken)} networks, too few to fit a predictor; allow more time"
+        )
+    return taken
