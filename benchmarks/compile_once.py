@@ -1,8 +1,8 @@
 """Are networks assembled from kernels compiled once as good as networks compiled whole, and what is saved?
 
-    python benchmarks/compile_once.py [--networks 20] [--rounds 7]
+    python benchmarks/compile_once.py [--space demo|FILE.yaml] [--networks 20] [--rounds 7]
 
-Random subnets of the demo space: assembled, and lowered by Relax with the same schedules and compiled
+Random subnets of a space: assembled, and lowered by Relax with the same schedules and compiled
 as a whole. Outputs must be equal to the last bit. Both are timed in turns in one process on one core.
 The CPU seconds are those of a fresh cache; run it with a new `HWNAS_HOME`.
 """
@@ -13,7 +13,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,31 +25,32 @@ from hwnas.profilers.tvm.device import TvmDevice
 from hwnas.profilers.tvm.kernels import kernel_key, kernels_of, scheduled_kernel, space_layers
 from hwnas.profilers.tvm.library import Library
 from hwnas.profilers.tvm.packs import Pack
-from hwnas.spaces import Candidates, Network, get_space, random_network
+from hwnas.spaces import Candidates, Network, open_space, random_network
 
-SPACE = get_space("demo")
-FUNCTIONS = kernels_of(space_layers(SPACE)).functions
 CALLS = 100
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--space", default="demo")
     parser.add_argument("--networks", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-1:])
-    device = TvmDevice(SPACE)
+    space = open_space(arguments.space)
+    device = TvmDevice(space)
     start = time.process_time()
-    device.prepare()
+    library = device._compiled(space_layers(space))
     print(f"the space, once: {time.process_time() - start:.1f} CPU s")
-    library = device._compiled([])
-    genomes = SPACE.sample_genomes(arguments.networks, np.random.default_rng(0))
-    candidates = Candidates.of_genomes(SPACE, genomes)
+    functions = kernels_of(space_layers(space)).functions
+    genomes = space.sample_genomes(arguments.networks, np.random.default_rng(0))
+    candidates = Candidates.of_genomes(space, genomes)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for row in range(len(candidates)):
             network = random_network(candidates.layers(row), seed=row)
-            rows.append(compared(network, library, device.pack, Path(folder) / str(row), arguments.rounds))
+            path = Path(folder) / str(row)
+            rows.append(compared(network, library, functions, device.pack, path, arguments.rounds))
     ready, exported, compiled, ratios = zip(*rows, strict=True)
     print(f"a subnet ready to be measured: {statistics.median(ready):.3f} CPU s")
     print(f"a subnet exported as a library: {statistics.median(exported):.3f} CPU s")
@@ -59,7 +60,12 @@ def main() -> None:
 
 
 def compared(
-    network: Network, library: Library, pack: Pack, path: Path, rounds: int
+    network: Network,
+    library: Library,
+    functions: Mapping[str, Any],
+    pack: Pack,
+    path: Path,
+    rounds: int,
 ) -> tuple[float, float, float, float]:
     """Returns CPU s to assemble, to export and to compile as a whole, and the ratio of their times."""
     import tvm
@@ -68,7 +74,7 @@ def compared(
     weights = [tvm.runtime.tensor(one) for one in network_weights(network, library.plan)]
     _, ready_s = timed(lambda: program(network, library))
     _, export_s = timed(lambda: export(network, library, path.with_suffix(".so")))
-    executable, compile_s = timed(lambda: compiled_whole(network, pack, weights))
+    executable, compile_s = timed(lambda: compiled_whole(network, functions, pack, weights))
     executable.export_library(str(path.with_suffix(".whole.so")))
     x = tvm.runtime.tensor(np.random.default_rng(0).standard_normal(network.input_shape).astype(np.float32))
     mains, outputs = [], []
@@ -97,7 +103,7 @@ def timed(function: Callable[[], Any]) -> tuple[Any, float]:
     return value, time.process_time() - start
 
 
-def compiled_whole(network: Network, pack: Pack, weights: list[Any]) -> Any:
+def compiled_whole(network: Network, functions: Mapping[str, Any], pack: Pack, weights: list[Any]) -> Any:
     """Returns TVM's executable of the network, lowered and fused by Relax as a whole."""
     import tvm
     from tvm.relax import transform
@@ -121,7 +127,7 @@ def compiled_whole(network: Network, pack: Pack, weights: list[Any]) -> Any:
             if isinstance(function, tvm.tirx.PrimFunc):
                 key = kernel_key(function)
                 # Schedules find blocks by their names, which are those of the space's kernels.
-                scheduled = scheduled_kernel(FUNCTIONS[key], pack.schedules.get(key), key, pack.target)[
+                scheduled = scheduled_kernel(functions[key], pack.schedules.get(key), key, pack.target)[
                     "main"
                 ]
                 module[name] = scheduled.with_attr("global_symbol", name.name_hint).with_attr(

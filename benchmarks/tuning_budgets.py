@@ -15,7 +15,7 @@ from pathlib import Path
 from hwnas.profilers.tvm.making import tune_space
 from hwnas.profilers.tvm.packs import read_pack
 from hwnas.profilers.tvm.sharing import export_pack
-from hwnas.spaces import get_space
+from hwnas.spaces import open_space
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--minutes", type=float, nargs="+", default=[0, 5, 10, 20, 45])
     arguments = parser.parse_args()
-    space = get_space(arguments.space)
+    space = open_space(arguments.space)
     spent_s = 0.0
     for minutes in arguments.minutes:
         start = time.monotonic()

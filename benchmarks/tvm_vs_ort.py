@@ -26,7 +26,7 @@ from hwnas.profilers.ort import OnnxRuntimeDevice
 from hwnas.profilers.placement import Placement
 from hwnas.profilers.protocol import Protocol
 from hwnas.profilers.tvm.device import TvmDevice
-from hwnas.spaces import Candidates, Network, Space, get_space, random_network
+from hwnas.spaces import Candidates, Network, Space, open_space, random_network
 
 ORT = "cpu-ort"
 PAUSE_S = 0.3
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--bits", type=int, default=32, choices=(32, 8))
     parser.add_argument("--schedules", type=Path, nargs="*", default=[])
     arguments = parser.parse_args()
-    space = get_space(arguments.space)
+    space = open_space(arguments.space)
     genomes = space.sample_genomes(arguments.networks, np.random.default_rng(arguments.seed))
     candidates = Candidates.of_genomes(space, genomes, arguments.bits, arguments.bits)
     networks = [random_network(candidates.layers(row), seed=row) for row in range(len(candidates))]

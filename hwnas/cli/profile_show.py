@@ -60,6 +60,7 @@ def result_of(
         "stable": found["stable"],
         "stability": found,
         "tuned_flops_percent": _spread([one.conditions.get("tuned_flops_percent") for one in taken]),
+        "ruled_flops_percent": _spread([one.conditions.get("ruled_flops_percent") for one in taken]),
         "held_out": score.to_json(),
         "fastest": fastest,
         "slowest": slowest,
@@ -152,13 +153,14 @@ def _show_measured(result: dict[str, Any]) -> None:
     say(line)
     if found["first_reason"]:
         say(f"unstable, for example: {found['first_reason']}")
-    pack, tuned = result["conditions"].get("pack"), result["tuned_flops_percent"]
+    pack = result["conditions"].get("pack")
+    tuned, ruled = result["tuned_flops_percent"], result["ruled_flops_percent"]
     if pack:
         say(f"schedule pack: {pack}")
-    if tuned:
+    if tuned and ruled:
         say(
-            f"{tuned['median']:.0f} % of the operations run in tuned kernels (median), at least "
-            f"{tuned['least']:.0f} %"
+            f"of the operations {tuned['median']:.0f} % run in tuned kernels and {ruled['median']:.0f} % in "
+            "kernels scheduled by rule (medians)"
         )
 
 

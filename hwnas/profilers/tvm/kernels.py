@@ -1,5 +1,7 @@
 """The kernels of a space: every layer as calls of a few fused kernels that all subnets share."""
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -50,6 +52,7 @@ class Step:
     dtype: str = "float32"
 
 
+_VARIABLE = re.compile(r"\b(?:lv|x)\d*(?=_red)")
 Plan = Mapping[LayerKey, tuple[Step, ...]]
 
 
@@ -182,13 +185,26 @@ def applied(module: Any, schedule: Schedule, key: str) -> Any:
 
     sketch = tvm.s_tir.Schedule(module)
     try:
-        Trace.apply_json_to_schedule(schedule.trace, sketch)
+        Trace.apply_json_to_schedule(_with_names_of(sketch, schedule.trace), sketch)
     except Exception as error:  # TVM raises many kinds for a trace that does not fit
         raise InputError(
             f"the schedule pack holds a schedule that does not fit kernel {key} ({type(error).__name__}); "
             "make the pack again"
         ) from error
     return sketch
+
+
+def _with_names_of(sketch: Any, trace: Any) -> Any:
+    """A trace as it is for a kernel that was emitted with other layers.
+
+    TVM names a pool's sums after what it reads, a variable whose number depends on what else was
+    emitted.
+    """
+    blocks = sketch.get_child_blocks(sketch.get_sblock("root"))
+    for name in (str(sketch.get(block).name_hint) for block in blocks):
+        if _VARIABLE.match(name):
+            return json.loads(_VARIABLE.sub(name.split("_")[0], json.dumps(trace)))
+    return trace
 
 
 def scheduled_kernel(function: Any, schedule: Schedule | None, key: str, target: Target) -> Any:

@@ -57,9 +57,9 @@ def tune_space(
     """Returns the outcome of tuning a space's kernels for this processor for about `budget_s`.
 
     The same call goes on where the last one ended, also after a kill: the pack is written anew
-    after each round. The pack in use is where the search begins, so a new pack is as good as the
-    old one or better; for more than one thread that is also the pack for one, so each kernel gets
-    the better of a serial and a parallel schedule.
+    after each round. The pack in use and schedules by rule are where the search begins, so a new pack
+    is as good as both or better; for more than one thread that is also the pack for one, so each
+    kernel gets the better of a serial and a parallel schedule.
 
     Args:
         space: a registered one; the process that tunes finds it by its name.

@@ -19,8 +19,8 @@ class KernelRecord:
     """What the tuner knows of one workload.
 
     Attributes:
-        trials: candidates tried, failed ones included.
-        best_us: mean time of the best one; infinity where none ran.
+        trials: candidates tried, failed ones and repetitions included.
+        best_us: mean time of the best one, the last where it was timed again; infinity where none ran.
         line: its record as the database wrote it.
     """
 
@@ -44,14 +44,16 @@ def read_records(work: Path) -> dict[str, KernelRecord]:
     """Returns what is known of each workload, by the workload's structural hash as TVM writes it."""
     hashes = [row[0] for row in _rows(work / WORKLOADS)]
     known = {name: KernelRecord() for name in hashes}
+    last: dict[tuple[str, str], tuple[float, Any]] = {}
     for row in _rows(work / RECORDS):
-        workload, (_, times_s, *_) = row
-        record = known[hashes[workload]]
-        record.trials += 1
+        workload, (trace, times_s, *_) = row
+        name = hashes[workload]
+        known[name].trials += 1
         if times_s and max(times_s) < FAILED_S / 2:
-            mean_us = sum(times_s) / len(times_s) * 1e6
-            if mean_us < record.best_us:
-                record.best_us, record.line = mean_us, row
+            last[name, json.dumps(trace)] = sum(times_s) / len(times_s) * 1e6, row
+    for (name, _), (mean_us, row) in last.items():
+        if mean_us < known[name].best_us:
+            known[name].best_us, known[name].line = mean_us, row
     return known
 
 

@@ -74,7 +74,8 @@ def tune(
     """Searches schedules for kernels until the budget is spent; returns what is known of each kernel.
 
     The database in `work` is the state: the same call goes on where the last one ended. The
-    budget bounds rounds, not calls: the last round may end up to a minute late.
+    budget bounds rounds, not calls: the last round may end up to a minute late. Each kernel begins
+    with what is known and with schedules by rule, timed side by side.
 
     Args:
         functions: PrimFuncs by key.
@@ -84,7 +85,7 @@ def tune(
         budget_s: of wall time.
         settings: of the search.
         on_round: hears of the state, and of what is known, before each round and at the end.
-        start: schedules known already; timed first, where the database has none for a kernel.
+        start: schedules known already.
         remote: the address of the servers that time candidates; None times them here.
 
     Raises:
@@ -94,10 +95,7 @@ def tune(
     work.mkdir(parents=True, exist_ok=True)
     records.mend(work)
     started = time.monotonic()
-    search = _Search(functions, target, work, settings, remote)
-    search.time_known(
-        {key: start[key] for key, one in search.known().items() if key in start and not one.trials}
-    )
+    search = _Search(functions, target, work, settings, remote, start)
     while True:
         known = search.known()
         elapsed_s = time.monotonic() - started
@@ -105,8 +103,9 @@ def tune(
         if elapsed_s >= budget_s:
             return known
         chosen, trials = next_round(known, uses, settings)
-        tried = {key: max(0, known[key].trials - (key in start)) for key in chosen}
-        search.run(search.time_rules(tried, trials), trials)
+        before = {key: known[key] for key in chosen}
+        search.run(search.time_listed(before, trials), trials)
+        search.confirm(before)
         if all(record.line is None for record in search.known().values()):
             raise MeasurementError(
                 f"tuning for {target.name}: no candidate of {len(chosen)} kernels could be built and run, "
@@ -157,13 +156,14 @@ class _Search:
         work: Path,
         settings: TuningSettings,
         remote: Mapping[str, Any] | None,
+        start: Mapping[str, Schedule],
     ) -> None:
         from tvm.s_tir import meta_schedule as ms
         from tvm_ffi import structural_hash
 
         self._target = target.to_tvm()
         self._space = target
-        self._work, self._settings = work, settings
+        self._work, self._settings, self._start = work, settings, start
         self._modules = {key: kernel_module(function) for key, function in functions.items()}
         self._database = ms.database.JSONDatabase(work_dir=str(work))
         for module in self._modules.values():
@@ -217,23 +217,38 @@ class _Search:
             task_scheduler="round-robin",
         )
 
-    def time_known(self, schedules: Mapping[str, Schedule]) -> None:
-        """Enters known schedules into the database, with the time they take here."""
-        self._time([(key, applied(self._modules[key], one, key)) for key, one in schedules.items()])
+    def time_listed(self, known: Mapping[str, records.KernelRecord], trials: int) -> list[str]:
+        """Times schedules that need no search; returns the kernels that had none left.
 
-    def time_rules(self, tried: Mapping[str, int], trials: int) -> list[str]:
-        """Times the next so many schedules by rule of each kernel; returns the kernels that had none left.
+        Those are the one known before, for a kernel new to the database, and the next ones by rule.
 
         Args:
-            tried: candidates of each kernel so far.
-            trials: for each kernel.
+            known: of each kernel to take up.
+            trials: schedules by rule for each.
         """
-        found = {
-            key: list(sketches(self._modules[key], self._space, count + trials))[count:]
-            for key, count in tried.items()
-        }
-        self._time([(key, sketch) for key, some in found.items() for sketch in some])
-        return [key for key, some in found.items() if not some]
+        candidates: list[tuple[str, Any]] = []
+        for key, record in known.items():
+            if key in self._start and not record.trials:
+                candidates.append((key, self._applied(key, self._start[key].trace)))
+            tried = max(0, record.trials - (key in self._start))
+            found = list(sketches(self._modules[key], self._space, tried + trials))[tried:]
+            candidates += [(key, sketch) for sketch in found]
+        self._time(candidates)
+        return [key for key in known if all(key != other for other, _ in candidates)]
+
+    def confirm(self, before: Mapping[str, records.KernelRecord]) -> None:
+        """Times the best schedules of before and of now once more, side by side: machines drift meanwhile."""
+        after = self.known()
+        pairs = [
+            (key, line)
+            for key, record in before.items()
+            for line in (record.line, after[key].line)
+            if record.line is not None and record.line != after[key].line
+        ]
+        self._time([(key, self._applied(key, line[1][0])) for key, line in pairs])
+
+    def _applied(self, key: str, trace: Any) -> Any:
+        return applied(self._modules[key], Schedule(trace, 1.0, 1), key)
 
     def _time(self, candidates: Sequence[tuple[str, Any]]) -> None:
         """Enters candidates into the database, with the time they take here; failed ones as failed."""

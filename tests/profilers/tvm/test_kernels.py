@@ -5,8 +5,9 @@ import pytest
 
 from hwnas.profilers.tvm.assemble import calls_of
 from hwnas.profilers.tvm.emit import padded_classes
-from hwnas.profilers.tvm.kernels import SpaceKernels, expected_uses, kernels_of
-from hwnas.profilers.tvm.packs import SHIPPED, SUFFIX, read_pack
+from hwnas.profilers.tvm.kernels import SpaceKernels, expected_uses, kernels_of, scheduled_kernel
+from hwnas.profilers.tvm.packs import SHIPPED, SUFFIX, Schedule, read_pack
+from hwnas.profilers.tvm.target import Target
 from hwnas.spaces import Candidates, get_space
 from tests.chains import residual_chain
 
@@ -31,6 +32,14 @@ def test_subnets_share_few_kernels(demo_kernels: SpaceKernels) -> None:
 @pytest.mark.parametrize("mcpu", ["x86-64-v4", "x86-64-v3"])
 def test_shipped_packs_hold_every_kernel(demo_kernels: SpaceKernels, mcpu: str) -> None:
     assert set(demo_kernels.functions) <= set(read_pack(SHIPPED / f"demo.{mcpu}{SUFFIX}").schedules)
+
+
+def test_a_schedule_fits_a_kernel_that_was_emitted_with_other_layers(demo_kernels: SpaceKernels) -> None:
+    pool = next(key for key in demo_kernels.plan if key[0].kind == "pool")
+    ((key, function),) = kernels_of([pool]).functions.items()
+    trace = [[["GetSBlock", [], ["lv12345_red", "main"], ["b0"]]], []]
+    found = scheduled_kernel(function, Schedule(trace, 1.0, 1), key, Target(mcpu="x86-64-v3"))
+    assert "_red" in str(found)
 
 
 @pytest.mark.parametrize("classes", [2, 16, 17, 100, 1000])

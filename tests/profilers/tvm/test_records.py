@@ -10,16 +10,24 @@ def write(work: Path, workloads: list[object], rows: list[object], tail: str = "
     (work / RECORDS).write_text("".join(json.dumps(row) + "\n" for row in rows) + tail)
 
 
-def row(workload: int, *times_s: float) -> list[object]:
-    return [workload, [[[], []], list(times_s), {"kind": "llvm"}, []]]
+def row(workload: int, *times_s: float, trace: object = None) -> list[object]:
+    return [workload, [[trace or [], []], list(times_s), {"kind": "llvm"}, []]]
 
 
 def test_the_best_schedule_of_each_kernel_is_found(tmp_path: Path) -> None:
-    write(tmp_path, [["7", ""], ["9", ""]], [row(0, 3e-6), row(1, 5e-6), row(0, 1e-6, 3e-6), row(0, 1e10)])
+    best = row(0, 1e-6, 3e-6, trace=["b"])
+    rows = [row(0, 3e-6, trace=["a"]), row(1, 5e-6), best, row(0, 1e10, trace=["c"])]
+    write(tmp_path, [["7", ""], ["9", ""]], rows)
     known = read_records(tmp_path)
     assert (known["7"].trials, known["7"].best_us) == (3, 2.0)
-    assert known["7"].line == row(0, 1e-6, 3e-6)
+    assert known["7"].line == best
     assert (known["9"].trials, known["9"].best_us) == (1, 5.0)
+
+
+def test_of_a_schedule_timed_again_the_last_time_counts(tmp_path: Path) -> None:
+    rows = [row(0, 1e-6, trace=["a"]), row(0, 2e-6, trace=["b"]), row(0, 3e-6, trace=["a"])]
+    write(tmp_path, [["7", ""]], rows)
+    assert read_records(tmp_path)["7"].line == rows[1]
 
 
 def test_failed_candidates_count_as_trials_only(tmp_path: Path) -> None:
