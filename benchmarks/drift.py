@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.profilers import Device, GroupResult, Measurement, Protocol, get_device
-from hwnas.spaces import Candidates, get_space, random_network
+from hwnas.spaces import Candidates, open_space, random_network
 
 # Works on more memory than the nearest caches hold, and does not stop.
 _BUSY = """
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--burst", type=float, default=0.0, help="seconds of load in the second pass")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    space = get_space(arguments.space)
+    space = open_space(arguments.space)
     rng = np.random.default_rng(arguments.seed)
     candidates = Candidates.of_genomes(space, space.sample_genomes(arguments.networks, rng))
     candidates = candidates[candidates.first_of_each()]

@@ -22,7 +22,7 @@ import numpy as np
 from hwnas.profilers import Device, Store, get_device
 from hwnas.profilers import profile as measured
 from hwnas.profilers.meter import _WorkerMeter
-from hwnas.spaces import Candidates, get_space, random_network
+from hwnas.spaces import Candidates, open_space, random_network
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    space = get_space(arguments.space)
+    space = open_space(arguments.space)
     genomes = space.sample_genomes(arguments.samples, np.random.default_rng(arguments.seed))
     candidates = Candidates.of_genomes(space, genomes)
     device = get_device(arguments.device, space)
