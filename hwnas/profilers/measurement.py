@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 Kind = Literal["measured", "simulated"]
@@ -66,6 +66,24 @@ class Measurement:
     energy: Mapping[str, Any] | None = None
     conditions: Mapping[str, Any] = field(default_factory=dict)
     time: str
+
+    def at_reference(self, canary_reference_ms: float | None) -> "Measurement":
+        """Returns the measurement corrected to another reference time of the canary.
+
+        A device may turn out to be faster than it was when it was first measured; all its times are
+        then told at the new speed. Nothing changes where either reference is not known.
+        """
+        if self.canary_reference_ms is None or canary_reference_ms is None:
+            return self
+        ratio = canary_reference_ms / self.canary_reference_ms
+        return replace(
+            self,
+            latency_ms=self.latency_ms * ratio,
+            p95_ms=self.p95_ms * ratio,
+            ci_low_ms=self.ci_low_ms * ratio,
+            ci_high_ms=self.ci_high_ms * ratio,
+            canary_reference_ms=canary_reference_ms,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields as a JSON object."""

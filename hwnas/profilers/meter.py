@@ -22,11 +22,9 @@ from hwnas.errors import MeasurementError
 from hwnas.profilers.device import Canary, GroupResult, Meter
 from hwnas.profilers.fingerprint import Fingerprint
 from hwnas.profilers.measurement import Failure, Measurement
-from hwnas.profilers.protocol import Protocol, calm_enough, verdict
+from hwnas.profilers.protocol import Counted, Protocol, verdict
 from hwnas.profilers.statistics import summary
 
-# Where a device is first measured in a bad minute, its good moments are still the reference.
-_BEST = 0.1
 _START_SILENCE_S = 120.0
 _FAREWELL_S = 5.0
 
@@ -127,6 +125,7 @@ class _WorkerMeter(Meter):
         request = {
             "artefacts": {subject: str(path) for subject, path in artefacts.items()},
             "canary": str(canary.artefact) if canary else None,
+            "reference_ms": canary.reference_ms if canary else None,
             "protocol": asdict(self._protocol),
         }
         timed: dict[str, Any] | None = None
@@ -141,34 +140,24 @@ class _WorkerMeter(Meter):
                 failures[event["subject"]] = event["reason"]
         doubt = failures.keys() - artefacts.keys()
         doubts = tuple(f"not corrected, the canary failed: {failures.pop(one)}" for one in doubt)
-        taken = self._measurements(timed, canary, doubts) if timed else iter(())
+        taken = self._measurements(timed, doubts) if timed else iter(())
         return GroupResult(
             tuple(replace(one, **energies.get(one.subject, {})) for one in taken),
             tuple(Failure(subject, reason) for subject, reason in failures.items()),
         )
 
-    def _measurements(
-        self, timed: dict[str, Any], canary: Canary | None, doubts: tuple[str, ...]
-    ) -> Iterator[Measurement]:
+    def _measurements(self, timed: dict[str, Any], doubts: tuple[str, ...]) -> Iterator[Measurement]:
         """The measurements of a group, each told in canary times at the canary's reference time."""
-        reference_ms: float | None = None
-        if timed["canary_ms"]:
-            assert canary is not None
-            reference_ms = canary.reference_ms or float(np.quantile(timed["canary_ms"], _BEST))
+        reference_ms: float | None = timed["reference_ms"]
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         for subject, series in timed["series"].items():
             samples_ms = np.asarray(series["samples_ms"])
             corrected_ms = samples_ms
             if reference_ms:
                 corrected_ms = samples_ms * reference_ms / np.asarray(series["canary_ms"])
-            disturbed = timed["disturbed"]
-            # Where hardly a round was calm there is nothing better than all of them.
-            skipped = disturbed if calm_enough(len(disturbed), len(samples_ms), self._protocol) else []
-            found = summary(corrected_ms, self._protocol.outlier_deviations, skipped)
-            drift_ms = tuple(timed["drift_ms"]) if reference_ms else None
-            judged, reasons = verdict(
-                found, drift_ms, self._protocol, reference_ms, (len(disturbed), len(samples_ms))
-            )
+            counted = Counted(**series["counted"])
+            found = summary(corrected_ms, self._protocol.outlier_deviations, counted.left_out)
+            judged, reasons = verdict(found, counted, self._protocol)
             counts = np.delete(samples_ms, found.left_out)
             yield Measurement(
                 subject=subject,
@@ -184,8 +173,8 @@ class _WorkerMeter(Meter):
                 verdict="unstable" if doubts else judged,
                 reasons=(*reasons, *doubts),
                 raw_latency_ms=float(np.median(counts)),
-                raw_p95_ms=summary(samples_ms, self._protocol.outlier_deviations, skipped).p95_ms,
-                canary_ms=drift_ms,
+                raw_p95_ms=summary(samples_ms, self._protocol.outlier_deviations, counted.left_out).p95_ms,
+                canary_ms=tuple(timed["drift_ms"]) if reference_ms else None,
                 canary_reference_ms=reference_ms,
                 canary_samples_ms=tuple(series["canary_ms"]),
                 left_out=found.left_out,
@@ -193,7 +182,8 @@ class _WorkerMeter(Meter):
                     **self._conditions,
                     **timed["conditions"],
                     **timed["of_subjects"][subject],
-                    "disturbed_rounds": len(disturbed),
+                    "disturbed_rounds": counted.disturbed,
+                    "rounds_at_speed": counted.at_speed,
                 },
                 time=now,
             )

@@ -70,14 +70,17 @@ def measure_chains(
     for layers in chains:
         distinct.setdefault(subject_key(layers), layers)
     device.check(layer for layers in distinct.values() for layer in layers)
-    known = {} if again else _usable(store.known(fingerprint.digest, list(distinct)), protocol)
+    stored = {} if again else store.known(fingerprint.digest, list(distinct))
+    known = {key: one for key, one in stored.items() if _is_usable(one, protocol)}
     wanted = {key: layers for key, layers in distinct.items() if key not in known}
     begun = time.monotonic()
     visits = _Visits(device, store, protocol, progress, known, lambda: time.monotonic() - begun, budget_s)
     for visit in range(protocol.visits):
         visits.take(wanted, f"measuring on {device.name}{' again' if visit else ''}")
         wanted = {key: wanted[key] for key in wanted if key in known and known[key].verdict == "unstable"}
-    return known
+    # A group may have shown the device to be faster than those before it knew.
+    reference_ms = canary_reference_ms(device, store)
+    return {key: one.at_reference(reference_ms) for key, one in known.items()}
 
 
 @dataclass
@@ -140,7 +143,7 @@ def _width(one: Measurement) -> float:
 
 
 def canary_reference_ms(device: Device, store: Store) -> float | None:
-    """Returns the canary's time that measurements of a device are corrected to; None at its first.
+    """Returns the canary's time at full speed, to which times are corrected; None before the first.
 
     Raises:
         UnavailableError: the device is not usable here.
@@ -150,11 +153,9 @@ def canary_reference_ms(device: Device, store: Store) -> float | None:
     return store.canary_reference_ms(device.fingerprint().digest, canary.key) if canary else None
 
 
-def _usable(known: dict[str, Measurement], protocol: Protocol) -> dict[str, Measurement]:
-    """Those that have what the protocol asks for: an energy taken its way, if it asks for one."""
-    if protocol.energy is None:
-        return known
-    return {key: one for key, one in known.items() if has_energy(one, protocol.energy)}
+def _is_usable(one: Measurement, protocol: Protocol) -> bool:
+    """Whether it has what the protocol asks for: an energy taken its way, if it asks for one."""
+    return protocol.energy is None or has_energy(one, protocol.energy)
 
 
 def _before_first_missing(keys: list[str], known: dict[str, Measurement]) -> Iterator[str]:

@@ -5,8 +5,10 @@ tested with simulated clocks.
 
 The canary is a network that never changes, timed between the others. Machines change their speed
 by a third within a fraction of a second (a neighbour on the same core, a warm processor), and all
-networks with them, so each sample is told in canary times: what is summed up is the sample over
-the canary's time around it, times the canary's reference time.
+networks with them, but not all alike. So samples count that were taken while the canary ran at its
+reference speed, each told in canary times: the sample over the canary's time around it, times the
+canary's reference time. Where the machine was never at that speed all samples count, corrected as
+far as the canary can, and the measurement is marked.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +20,13 @@ from numpy.typing import NDArray
 from hwnas.profilers.energy.settings import EnergySettings
 from hwnas.profilers.measurement import Verdict
 from hwnas.profilers.statistics import Summary, summary
+
+# The quantile of a canary's times that is taken for its time at full speed.
+_BEST = 0.1
+# A canary that takes less than so much of its known time tells of a speed that was not known.
+_FASTER = 0.97
+# Standard deviations of a normal distribution in one median absolute deviation.
+_NORMAL_MAD = 1.4826
 
 # Returns the mean time of one call, in ms, over so many calls of a subject in a row.
 TimeCalls = Callable[[str, int], float]
@@ -49,8 +58,9 @@ class Protocol:
         tail_ratio: p95 over median that makes a measurement unstable.
         canary_every_ms: the canary is timed when this time has passed since the last.
         canary_share: of the time, that the canary may take; where it takes long it is timed less often.
-        speed_percent: a canary that differs more than this from its reference, or before from
-            after, makes a measurement unstable: different networks feel a slow machine differently.
+        speed_percent: samples count while the canary is within this of its reference, or within
+            twice its own noise where that is more: networks feel a slow machine differently.
+        speed_samples: samples at that speed at least; with fewer a measurement is unstable.
         look_ms: how often to look whether something else ran; counters of the system tick at 10 ms.
         canary_jump: rounds in which the canary took so many times its median are disturbed.
         visits: how often a subject is measured at most in one profiling run: again while unstable.
@@ -75,7 +85,8 @@ class Protocol:
     tail_ratio: float = 2.0
     canary_every_ms: float = 5.0
     canary_share: float = 0.2
-    speed_percent: float = 100.0
+    speed_percent: float = 3.0
+    speed_samples: int = 20
     look_ms: float = 200.0
     canary_jump: float = 1.6
     visits: int = 2
@@ -107,16 +118,31 @@ class Timing:
         series: of each subject.
         canary_ms: the canary's times in between, in order; empty where there is none.
         busy: the numbers of the rounds in which something else ran.
+        known_reference_ms: the canary's time when the device was first measured, if that is known.
     """
 
     series: dict[str, Series] = field(default_factory=dict)
     canary_ms: list[float] = field(default_factory=list)
     busy: list[int] = field(default_factory=list)
+    known_reference_ms: float | None = None
 
     @property
     def rounds(self) -> int:
         """How many samples each subject has."""
         return len(next(iter(self.series.values())).samples_ms)
+
+    @property
+    def reference_ms(self) -> float | None:
+        """The canary's time at full speed; None without a canary.
+
+        It is the known one, or the best tenth where none is known or that is clearly faster: then
+        the device was first measured in a bad minute.
+        """
+        if not self.canary_ms:
+            return None
+        best_ms = float(np.quantile(self.canary_ms, _BEST))
+        known_ms = self.known_reference_ms
+        return best_ms if known_ms is None or best_ms < _FASTER * known_ms else known_ms
 
     @property
     def drift_ms(self) -> tuple[float, float] | None:
@@ -148,6 +174,32 @@ class Timing:
                 found |= set(np.flatnonzero(around > jump * np.median(self.canary_ms)).tolist())
         return sorted(found)
 
+    def off_speed(self, subject: str, protocol: Protocol) -> list[int]:
+        """Returns the samples that were taken while the canary was not at its reference speed."""
+        around, reference_ms = self.canary_around(subject), self.reference_ms
+        if around is None or reference_ms is None:
+            return []
+        allowed = max(protocol.speed_percent / 100, 2 * self._canary_noise)
+        return [int(one) for one in np.flatnonzero(np.abs(around / reference_ms - 1) > allowed)]
+
+    def counted(self, subject: str, protocol: Protocol) -> "Counted":
+        """Returns which samples of a subject its median is taken over."""
+        disturbed = self.disturbed(protocol.canary_jump)
+        # Where hardly a round was calm there is nothing better than all of them.
+        skipped = set(disturbed) if calm_enough(len(disturbed), self.rounds, protocol) else set()
+        slow = skipped | set(self.off_speed(subject, protocol))
+        at_speed = self.rounds - len(slow)
+        enough = at_speed >= min(protocol.speed_samples, self.rounds)
+        return Counted(tuple(sorted(slow if enough else skipped)), at_speed, len(disturbed), self.rounds)
+
+    @property
+    def _canary_noise(self) -> float:
+        """Its scatter from one time to the next, relative, robust against changes of speed."""
+        if len(self.canary_ms) < 3:
+            return 0.0
+        steps = np.abs(np.diff(np.log(self.canary_ms)))
+        return float(_NORMAL_MAD * np.median(steps) / np.sqrt(2))
+
     def relative(self, subject: str) -> NDArray[np.float64]:
         """Returns the samples in canary times, [rounds]; in ms where there is no canary."""
         samples, around = np.asarray(self.series[subject].samples_ms), self.canary_around(subject)
@@ -161,6 +213,7 @@ def time_group(
     rng: np.random.Generator,
     *,
     canary: str | None = None,
+    reference_ms: float | None = None,
     something_ran: Callable[[], bool] = lambda: False,
 ) -> Timing:
     """Returns the samples of subjects timed in rounds, each round in a new random order.
@@ -174,26 +227,37 @@ def time_group(
         protocol: how to time them.
         rng: for the order.
         canary: a subject of the clock that is timed in between.
+        reference_ms: the canary's time at full speed; None takes its best tenth.
         something_ran: tells whether other work disturbed this since it was last asked.
     """
-    return _Group(list(subjects), time_calls, protocol, canary, something_ran).run(rng)
+    timing = Timing(known_reference_ms=reference_ms)
+    return _Group(list(subjects), time_calls, protocol, canary, something_ran, timing).run(rng)
 
 
-def verdict(
-    found: Summary,
-    drift_ms: tuple[float, float] | None,
-    protocol: Protocol,
-    reference_ms: float | None = None,
-    disturbed: tuple[int, int] = (0, 1),
-) -> tuple[Verdict, tuple[str, ...]]:
+@dataclass(frozen=True)
+class Counted:
+    """Which samples a median is taken over.
+
+    Attributes:
+        left_out: the others.
+        at_speed: samples that were taken undisturbed while the canary ran at its reference speed.
+        disturbed: rounds in which something else ran.
+        rounds: in all.
+    """
+
+    left_out: tuple[int, ...]
+    at_speed: int
+    disturbed: int
+    rounds: int
+
+
+def verdict(found: Summary, counted: Counted, protocol: Protocol) -> tuple[Verdict, tuple[str, ...]]:
     """Returns whether a measurement can be relied on, and if not, why.
 
     Args:
         found: its summary.
-        drift_ms: the canary before and after.
+        counted: the samples it is of.
         protocol: what is asked of it.
-        reference_ms: the canary's reference time.
-        disturbed: rounds in which something else ran, and rounds in all.
     """
     reasons = []
     if found.ci_percent > protocol.ci_percent:
@@ -202,18 +266,13 @@ def verdict(
         )
     if found.tail_ratio > protocol.tail_ratio:
         reasons.append(f"p95 is {found.tail_ratio:.2f} times the median, above {protocol.tail_ratio:g}")
-    busy, rounds = disturbed
-    if not calm_enough(busy, rounds, protocol):
-        reasons.append(f"something else ran on the machine in {busy} of {rounds} rounds")
-    if drift_ms:
-        known_ms = (*drift_ms, reference_ms) if reference_ms else drift_ms
-        change = 100 * (max(known_ms) / min(known_ms) - 1)
-        if change > protocol.speed_percent:
-            reasons.append(
-                f"the machine's speed changed by {change:.0f} %, above {protocol.speed_percent:g} %: "
-                f"the canary took {drift_ms[0]:.4g} ms before and {drift_ms[1]:.4g} ms after"
-                + (f", {reference_ms:.4g} ms at first" if reference_ms else "")
-            )
+    if not calm_enough(counted.disturbed, counted.rounds, protocol):
+        reasons.append(f"something else ran on the machine in {counted.disturbed} of {counted.rounds} rounds")
+    elif counted.at_speed < min(protocol.speed_samples, counted.rounds):
+        reasons.append(
+            f"the machine was at full speed in {counted.at_speed} of {counted.rounds} rounds only, by the "
+            "canary's reference time"
+        )
     return ("unstable" if reasons else "stable"), tuple(reasons)
 
 
@@ -232,13 +291,14 @@ class _Group:
         protocol: Protocol,
         canary: str | None,
         something_ran: Callable[[], bool],
+        timing: Timing,
     ) -> None:
         self._subjects = subjects
         self._time_calls = time_calls
         self._protocol = protocol
         self._canary = canary
         self._something_ran = something_ran
-        self._timing = Timing()
+        self._timing = timing
         self._canary_calls = 1
         self._spent_ms = 0.0
         self._canary_due_ms = 0.0
@@ -313,15 +373,18 @@ class _Group:
         # Looking at the intervals after every round would stop at the first lucky one.
         if rounds % 20 and rounds != protocol.samples_most:
             return False
-        disturbed = timing.disturbed(protocol.canary_jump)
-        calm = rounds - len(disturbed)
+        calm = rounds - len(timing.disturbed(protocol.canary_jump))
         if calm >= protocol.samples_most or rounds >= 2 * protocol.samples_most:
             return True
         if calm < protocol.samples_least:
             return False
-        found = (
-            summary(timing.relative(subject), protocol.outlier_deviations, disturbed)
-            for subject in self._subjects
-        )
-        settled = sum(one.ci_percent <= protocol.ci_percent for one in found)
+        settled = sum(self._is_settled(subject) for subject in self._subjects)
         return settled >= protocol.settled_share * len(self._subjects)
+
+    def _is_settled(self, subject: str) -> bool:
+        counted = self._timing.counted(subject, self._protocol)
+        if counted.at_speed < self._protocol.speed_samples:
+            return False
+        relative = self._timing.relative(subject)
+        found = summary(relative, self._protocol.outlier_deviations, counted.left_out)
+        return found.ci_percent <= self._protocol.ci_percent

@@ -138,7 +138,7 @@ class Store:
         return [Fingerprint(json.loads(facts)) for (facts,) in rows]
 
     def canary_reference_ms(self, fingerprint: str, canary: str) -> float | None:
-        """Returns the canary's time when a device was first measured; None where it never was.
+        """Returns the canary's time on a device at full speed; None where it was never measured.
 
         Args:
             fingerprint: of the device.
@@ -155,14 +155,15 @@ class Store:
         return None if row is None else float(row[0])
 
     def keep_canary(self, fingerprint: str, canary: str, reference_ms: float) -> None:
-        """Keeps the canary's time on a device for good, unless there is one.
+        """Keeps the canary's time on a device, unless a shorter one is known.
 
         Raises:
             InputError: the store cannot be written.
         """
         with self._translated(), self._transaction() as connection:
             connection.execute(
-                "INSERT OR IGNORE INTO canaries VALUES (?, ?, ?, datetime('now'))",
+                "INSERT INTO canaries VALUES (?, ?, ?, datetime('now')) ON CONFLICT DO UPDATE SET "
+                "reference_ms = excluded.reference_ms WHERE excluded.reference_ms < reference_ms",
                 (fingerprint, canary, reference_ms),
             )
 

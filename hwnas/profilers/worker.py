@@ -22,6 +22,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -116,6 +117,7 @@ def _measure(
         protocol,
         np.random.default_rng(protocol.seed),
         canary=_CANARY if canary else None,
+        reference_ms=request["reference_ms"],
         something_ran=watch.something_ran if watch else lambda: False,
     )
     gc.enable()
@@ -123,10 +125,9 @@ def _measure(
     _say(
         answers,
         event="timed",
-        series={name: _series(timing, name) for name in runners},
-        canary_ms=timing.canary_ms,
+        series={name: _series(timing, name, protocol) for name in runners},
+        reference_ms=timing.reference_ms,
         drift_ms=timing.drift_ms,
-        disturbed=timing.disturbed(protocol.canary_jump),
         conditions={**span, "group": len(runners)},
         of_subjects={name: dict(runner.conditions()) for name, runner in runners.items()},
     )
@@ -175,13 +176,14 @@ def _loaded(subject: str, path: str, load: Callable[[Path], Runner], answers: IO
     return runner
 
 
-def _series(timing: Timing, name: str) -> dict[str, Any]:
+def _series(timing: Timing, name: str, protocol: Protocol) -> dict[str, Any]:
     """What is told of one subject; times to a nanosecond, clocks tell no more."""
     around = timing.canary_around(name)
     return {
         "calls": timing.series[name].calls,
         "samples_ms": [round(sample, 6) for sample in timing.series[name].samples_ms],
         "canary_ms": [] if around is None else np.round(around, 6).tolist(),
+        "counted": asdict(timing.counted(name, protocol)),
     }
 
 

@@ -233,6 +233,18 @@ def test_the_canarys_first_time_is_the_reference_of_all_later_runs(store: Store)
     assert canary_reference_ms(device, store) == 0.5
 
 
+def test_times_are_told_at_the_fastest_speed_a_device_has_shown(store: Store) -> None:
+    device, candidates = Scripted(Uneasy([("stable", 2.0)])), sample(4)
+    profile(device, candidates, store, FAST)
+    canary = device.canary()
+    assert canary is not None
+    store.keep_canary(device.fingerprint().digest, canary.key, 0.4)
+    found = profile(device, candidates, store, FAST)
+    assert len(device.scripted.calls) == 2
+    assert [(one.latency_ms, one.canary_reference_ms) for one in found] == [(pytest.approx(1.6), 0.4)] * 4
+    assert found[0].samples_ms == (2.0,)
+
+
 def test_what_the_device_remarks_stands_in_the_measurement_and_leaves_its_verdict(store: Store) -> None:
     (one,) = profile(Scripted(Uneasy([("stable", 2.0)])), sample(1), store, FAST)
     assert one.conditions["tuned_flops_percent"] == 50.0

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwnas.profilers.protocol import Protocol, Timing, time_group, verdict
-from hwnas.profilers.statistics import summary
+from hwnas.profilers.protocol import Counted, Protocol, Timing, time_group, verdict
+from hwnas.profilers.statistics import Summary, summary
 
 PROTOCOL = Protocol()
 CANARY = "canary"
@@ -52,24 +52,31 @@ class Machine:
         return took
 
 
-def timed(machine: Machine, protocol: Protocol = PROTOCOL, canary: str | None = CANARY) -> Timing:
+def timed(
+    machine: Machine,
+    protocol: Protocol = PROTOCOL,
+    canary: str | None = CANARY,
+    reference_ms: float | None = None,
+) -> Timing:
     return time_group(
         machine.subjects,
         machine.time_calls,
         protocol,
         np.random.default_rng(0),
         canary=canary,
+        reference_ms=reference_ms,
         something_ran=machine.something_ran,
     )
 
 
 def corrected(timing: Timing, protocol: Protocol = PROTOCOL) -> dict[str, float]:
     """The medians at the canary's true time."""
-    disturbed = timing.disturbed(protocol.canary_jump)
-    return {
-        name: 0.1 * summary(timing.relative(name), protocol.outlier_deviations, disturbed).median_ms
-        for name in timing.series
-    }
+    return {name: 0.1 * summarized(timing, name, protocol).median_ms for name in timing.series}
+
+
+def summarized(timing: Timing, name: str, protocol: Protocol = PROTOCOL) -> Summary:
+    left_out = timing.counted(name, protocol).left_out
+    return summary(timing.relative(name), protocol.outlier_deviations, left_out)
 
 
 def bimodal(now_ms: float) -> float:
@@ -211,10 +218,7 @@ def test_rounds_in_which_something_else_ran_are_taken_again() -> None:
 def test_a_burst_that_does_not_end_is_said_so() -> None:
     protocol = replace(PROTOCOL, subject_ms=300.0)
     found = timed(Machine({"a": 0.4}, busy=lambda now_ms: True), protocol)
-    disturbed = found.disturbed(protocol.canary_jump)
-    judged, reasons = verdict(
-        summary(found.relative("a"), 6), found.drift_ms, protocol, 0.1, (len(disturbed), found.rounds)
-    )
+    judged, reasons = verdict(summarized(found, "a"), found.counted("a", protocol), protocol)
     assert judged == "unstable"
     assert any("something else ran" in reason for reason in reasons)
 
@@ -226,26 +230,69 @@ def test_without_a_canary_there_is_no_drift_to_tell() -> None:
     assert np.allclose(found.relative("a"), 1.0)
 
 
-def test_a_machine_that_changes_speed_too_much_is_called_unstable() -> None:
-    found = timed(Machine({"a": 1.0}, speed=lambda now_ms: 1 + now_ms / 50))
-    judged, reasons = verdict(summary(found.relative("a"), 6), found.drift_ms, PROTOCOL)
+class Responsive(Machine):
+    """A machine in whose slow state `b` slows down more than the canary and `a` less."""
+
+    def _run(self, time_ms: float) -> float:
+        slow = self.speed(self.now_ms) > 1
+        response = {"a": 1.05, "b": 1.6}.get(self.order[-1], 1.3) / 1.3 if slow else 1.0
+        return super()._run(time_ms * response)
+
+
+@pytest.mark.parametrize("reference_ms", [None, 0.1])
+def test_only_times_at_full_speed_count_where_networks_respond_differently(
+    reference_ms: float | None,
+) -> None:
+    times = {"a": 0.2, "b": 0.2}
+    found = timed(Responsive(times, 0.005, bimodal), reference_ms=reference_ms)
+    assert corrected(found) == pytest.approx(times, rel=0.02)
+    for name in times:
+        counted = found.counted(name, PROTOCOL)
+        assert PROTOCOL.speed_samples <= counted.at_speed < found.rounds
+        assert len(counted.left_out) == found.rounds - counted.at_speed
+        assert verdict(summarized(found, name), counted, PROTOCOL) == ("stable", ())
+
+
+def test_a_machine_that_is_never_at_full_speed_is_corrected_and_marked() -> None:
+    times = {"a": 0.2, "b": 0.7}
+    protocol = replace(PROTOCOL, samples_most=120)
+    found = timed(Machine(times, speed=lambda now_ms: 1.3), protocol, reference_ms=0.1)
+    assert found.reference_ms == 0.1
+    assert corrected(found, protocol) == pytest.approx(times)
+    judged, reasons = verdict(summarized(found, "a", protocol), found.counted("a", protocol), protocol)
     assert judged == "unstable"
-    assert any("speed changed" in reason for reason in reasons)
+    assert "at full speed in 0 of" in reasons[0]
+
+
+def test_a_machine_faster_than_it_was_known_to_be_sets_the_reference() -> None:
+    found = timed(Machine({"a": 0.2}), reference_ms=0.13)
+    assert found.reference_ms == pytest.approx(0.1)
+    assert verdict(summarized(found, "a"), found.counted("a", PROTOCOL), PROTOCOL) == ("stable", ())
+
+
+def test_a_noisy_canary_alone_does_not_make_a_calm_machine_unstable() -> None:
+    class NoisyCanary(Machine):
+        def _run(self, time_ms: float) -> float:
+            noise = 1 + 0.2 * self.rng.random() if self.order[-1] == CANARY else 1.0
+            return super()._run(time_ms * noise)
+
+    found = timed(NoisyCanary({"a": 0.2, "b": 0.7}))
+    counted = found.counted("a", PROTOCOL)
+    assert counted.at_speed > found.rounds / 2
+    assert verdict(summarized(found, "a"), counted, PROTOCOL) == ("stable", ())
 
 
 def test_each_reason_for_doubt_is_named() -> None:
-    steady, flat = (1.0, 1.0), summary([1.0] * 40, 6)
-    assert verdict(flat, steady, PROTOCOL, 1.0) == ("stable", ())
-    assert verdict(flat, None, PROTOCOL) == ("stable", ())
+    steady, flat = Counted((), 40, 0, 40), summary([1.0] * 40, 6)
+    assert verdict(flat, steady, PROTOCOL) == ("stable", ())
     wide = verdict(summary(np.linspace(1, 2, 40).tolist(), 100), steady, PROTOCOL)
     assert "median is known" in wide[1][0]
     tail = verdict(summary([1.0] * 36 + [5.0] * 4, 6), steady, PROTOCOL)
     assert tail[0] == "unstable"
     assert "p95" in tail[1][0]
-    assert "speed" in verdict(flat, (1.0, 2.1), PROTOCOL)[1][0]
-    assert "0.4 ms at first" in verdict(flat, steady, PROTOCOL, 0.4)[1][0]
-    assert "in 60 of 100 rounds" in verdict(flat, steady, PROTOCOL, 1.0, (60, 100))[1][0]
-    assert verdict(flat, steady, PROTOCOL, 1.0, (5, 100))[0] == "stable"
+    assert "full speed in 9 of 100 rounds" in verdict(flat, Counted((), 9, 0, 100), PROTOCOL)[1][0]
+    assert "in 60 of 100 rounds" in verdict(flat, Counted((), 40, 60, 100), PROTOCOL)[1][0]
+    assert verdict(flat, Counted((), 60, 5, 100), PROTOCOL)[0] == "stable"
 
 
 def test_the_same_seed_gives_the_same_order() -> None:

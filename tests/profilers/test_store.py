@@ -152,11 +152,13 @@ def test_a_bringing_up_that_fails_leaves_the_store_as_it_was(
     Store(path).close()
 
 
-def test_the_first_time_of_a_canary_is_kept_for_good(path: Path) -> None:
+def test_the_shortest_time_of_a_canary_is_kept(path: Path) -> None:
     with Store(path) as store:
         store.keep_canary(FINGERPRINT.digest, "canary", 0.25)
         store.keep_canary(FINGERPRINT.digest, "canary", 0.5)
         assert store.canary_reference_ms(FINGERPRINT.digest, "canary") == 0.25
+        store.keep_canary(FINGERPRINT.digest, "canary", 0.2)
+        assert store.canary_reference_ms(FINGERPRINT.digest, "canary") == 0.2
         assert store.canary_reference_ms(OTHER.digest, "canary") is None
         assert store.canary_reference_ms(FINGERPRINT.digest, "another") is None
 

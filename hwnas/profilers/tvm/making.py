@@ -212,7 +212,8 @@ def _attempt(
         text=True,
         env=environment,
     )
-    with process, contextlib.suppress(BrokenPipeError):
+    # Leaving a process that has died flushes what it never read, which raises again.
+    with contextlib.suppress(BrokenPipeError), process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(json.dumps(request) + "\n")
