@@ -72,6 +72,8 @@ def started(words: list[str], home: Path) -> Iterator[psutil.Popen]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Where the tests run in the background, they ignore interrupts, and so would the command.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         yield process
