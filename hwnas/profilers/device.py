@@ -35,8 +35,8 @@ class Canary:
 
     Attributes:
         artefact: as the device builds it.
-        reference_ms: its time when the device was first measured, to which others are corrected;
-            None where that is now: then it is what it takes in the best tenth of the group.
+        reference_ms: its time at full speed as far as that is known; None, or a best tenth of the
+            group that is clearly shorter, makes that the reference.
     """
 
     artefact: Path

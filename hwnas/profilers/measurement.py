@@ -27,14 +27,14 @@ class Measurement:
         samples_ms: every sample as the clock told it, in the order taken.
         calls_per_sample: calls averaged in one sample.
         verdict: `unstable` where the interval stayed too wide, the tail too long, something else ran,
-            or the machine changed its speed too much to correct it; `reasons` says which. A reason
+            or the machine was hardly ever at full speed; `reasons` says which. A reason
             for doubt that repeating cannot cure, such as kernels without schedules, leaves `stable`.
         raw_latency_ms, raw_p95_ms: what the clock said, not corrected; None where no clock was asked.
         canary_ms: the time of the canary, a network that never changes, before and after.
-        canary_reference_ms: the canary's time when this device was first measured, in its good moments.
+        canary_reference_ms: the canary's time on this device at full speed, in its good moments.
         canary_samples_ms: the canary's time around each sample.
         left_out: numbers of the samples that do not count: outliers, and those taken while
-            something else ran (these are not in the 95th percentile either).
+            something else ran or below full speed (these are not in the 95th percentile either).
         energy_mj: of one call; None where nothing can measure it.
         energy: how that was found: `source`, `boundary` and, where it was measured, `meter`,
             `window_s`, `repeats`, `idle_mw`, `idle_subtracted`, `power_mw`, `inferences` and

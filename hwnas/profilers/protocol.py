@@ -11,7 +11,7 @@ canary's reference time. Where the machine was never at that speed all samples c
 far as the canary can, and the measurement is marked.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,14 +19,12 @@ from numpy.typing import NDArray
 
 from hwnas.profilers.energy.settings import EnergySettings
 from hwnas.profilers.measurement import Verdict
-from hwnas.profilers.statistics import Summary, summary
+from hwnas.profilers.statistics import NORMAL_MAD, Summary, summary
 
 # The quantile of a canary's times that is taken for its time at full speed.
 _BEST = 0.1
 # A canary that takes less than so much of its known time tells of a speed that was not known.
 _FASTER = 0.97
-# Standard deviations of a normal distribution in one median absolute deviation.
-_NORMAL_MAD = 1.4826
 
 # Returns the mean time of one call, in ms, over so many calls of a subject in a row.
 TimeCalls = Callable[[str, int], float]
@@ -182,9 +180,8 @@ class Timing:
         allowed = max(protocol.speed_percent / 100, 2 * self._canary_noise)
         return [int(one) for one in np.flatnonzero(np.abs(around / reference_ms - 1) > allowed)]
 
-    def counted(self, subject: str, protocol: Protocol) -> "Counted":
-        """Returns which samples of a subject its median is taken over."""
-        disturbed = self.disturbed(protocol.canary_jump)
+    def counted(self, subject: str, protocol: Protocol, disturbed: Collection[int]) -> "Counted":
+        """Returns which samples of a subject its median is taken over; `disturbed` is what that says."""
         # Where hardly a round was calm there is nothing better than all of them.
         skipped = set(disturbed) if calm_enough(len(disturbed), self.rounds, protocol) else set()
         slow = skipped | set(self.off_speed(subject, protocol))
@@ -198,7 +195,7 @@ class Timing:
         if len(self.canary_ms) < 3:
             return 0.0
         steps = np.abs(np.diff(np.log(self.canary_ms)))
-        return float(_NORMAL_MAD * np.median(steps) / np.sqrt(2))
+        return float(NORMAL_MAD * np.median(steps) / np.sqrt(2))
 
     def relative(self, subject: str) -> NDArray[np.float64]:
         """Returns the samples in canary times, [rounds]; in ms where there is no canary."""
@@ -373,16 +370,17 @@ class _Group:
         # Looking at the intervals after every round would stop at the first lucky one.
         if rounds % 20 and rounds != protocol.samples_most:
             return False
-        calm = rounds - len(timing.disturbed(protocol.canary_jump))
+        disturbed = timing.disturbed(protocol.canary_jump)
+        calm = rounds - len(disturbed)
         if calm >= protocol.samples_most or rounds >= 2 * protocol.samples_most:
             return True
         if calm < protocol.samples_least:
             return False
-        settled = sum(self._is_settled(subject) for subject in self._subjects)
+        settled = sum(self._is_settled(subject, disturbed) for subject in self._subjects)
         return settled >= protocol.settled_share * len(self._subjects)
 
-    def _is_settled(self, subject: str) -> bool:
-        counted = self._timing.counted(subject, self._protocol)
+    def _is_settled(self, subject: str, disturbed: Collection[int]) -> bool:
+        counted = self._timing.counted(subject, self._protocol, disturbed)
         if counted.at_speed < self._protocol.speed_samples:
             return False
         relative = self._timing.relative(subject)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Standard deviations of a normal distribution in one median absolute deviation.
-_NORMAL_MAD = 1.4826
+NORMAL_MAD = 1.4826
 _Z_95 = 1.959964
 _BATCHES = 10
 # Student's t with nine degrees of freedom, 97.5 %.
@@ -78,7 +78,7 @@ def summary(
 def outliers(samples: NDArray[np.float64], deviations: float) -> NDArray[np.bool_]:
     """Returns which samples lie more than so many robust standard deviations above the median."""
     middle = np.median(samples)
-    spread = _NORMAL_MAD * np.median(np.abs(samples - middle))
+    spread = NORMAL_MAD * np.median(np.abs(samples - middle))
     # A clock with coarse steps can give a spread of zero; 1 % is then taken for noise.
     return np.asarray(samples > middle + deviations * max(spread, 0.01 * middle))
 

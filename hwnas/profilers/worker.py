@@ -21,7 +21,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -122,10 +122,11 @@ def _measure(
     )
     gc.enable()
     span = between(before, conditions(cores)) if here else {}
+    disturbed = timing.disturbed(protocol.canary_jump)
     _say(
         answers,
         event="timed",
-        series={name: _series(timing, name, protocol) for name in runners},
+        series={name: _series(timing, name, protocol, disturbed) for name in runners},
         reference_ms=timing.reference_ms,
         drift_ms=timing.drift_ms,
         conditions={**span, "group": len(runners)},
@@ -176,14 +177,14 @@ def _loaded(subject: str, path: str, load: Callable[[Path], Runner], answers: IO
     return runner
 
 
-def _series(timing: Timing, name: str, protocol: Protocol) -> dict[str, Any]:
+def _series(timing: Timing, name: str, protocol: Protocol, disturbed: Collection[int]) -> dict[str, Any]:
     """What is told of one subject; times to a nanosecond, clocks tell no more."""
     around = timing.canary_around(name)
     return {
         "calls": timing.series[name].calls,
         "samples_ms": [round(sample, 6) for sample in timing.series[name].samples_ms],
         "canary_ms": [] if around is None else np.round(around, 6).tolist(),
-        "counted": asdict(timing.counted(name, protocol)),
+        "counted": asdict(timing.counted(name, protocol, disturbed)),
     }
 
 

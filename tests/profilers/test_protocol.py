@@ -75,8 +75,12 @@ def corrected(timing: Timing, protocol: Protocol = PROTOCOL) -> dict[str, float]
 
 
 def summarized(timing: Timing, name: str, protocol: Protocol = PROTOCOL) -> Summary:
-    left_out = timing.counted(name, protocol).left_out
+    left_out = counted_of(timing, name, protocol).left_out
     return summary(timing.relative(name), protocol.outlier_deviations, left_out)
+
+
+def counted_of(timing: Timing, name: str, protocol: Protocol) -> Counted:
+    return timing.counted(name, protocol, timing.disturbed(protocol.canary_jump))
 
 
 def bimodal(now_ms: float) -> float:
@@ -218,7 +222,7 @@ def test_rounds_in_which_something_else_ran_are_taken_again() -> None:
 def test_a_burst_that_does_not_end_is_said_so() -> None:
     protocol = replace(PROTOCOL, subject_ms=300.0)
     found = timed(Machine({"a": 0.4}, busy=lambda now_ms: True), protocol)
-    judged, reasons = verdict(summarized(found, "a"), found.counted("a", protocol), protocol)
+    judged, reasons = verdict(summarized(found, "a"), counted_of(found, "a", protocol), protocol)
     assert judged == "unstable"
     assert any("something else ran" in reason for reason in reasons)
 
@@ -247,7 +251,7 @@ def test_only_times_at_full_speed_count_where_networks_respond_differently(
     found = timed(Responsive(times, 0.005, bimodal), reference_ms=reference_ms)
     assert corrected(found) == pytest.approx(times, rel=0.02)
     for name in times:
-        counted = found.counted(name, PROTOCOL)
+        counted = counted_of(found, name, PROTOCOL)
         assert PROTOCOL.speed_samples <= counted.at_speed < found.rounds
         assert len(counted.left_out) == found.rounds - counted.at_speed
         assert verdict(summarized(found, name), counted, PROTOCOL) == ("stable", ())
@@ -259,7 +263,7 @@ def test_a_machine_that_is_never_at_full_speed_is_corrected_and_marked() -> None
     found = timed(Machine(times, speed=lambda now_ms: 1.3), protocol, reference_ms=0.1)
     assert found.reference_ms == 0.1
     assert corrected(found, protocol) == pytest.approx(times)
-    judged, reasons = verdict(summarized(found, "a", protocol), found.counted("a", protocol), protocol)
+    judged, reasons = verdict(summarized(found, "a", protocol), counted_of(found, "a", protocol), protocol)
     assert judged == "unstable"
     assert "at full speed in 0 of" in reasons[0]
 
@@ -267,7 +271,7 @@ def test_a_machine_that_is_never_at_full_speed_is_corrected_and_marked() -> None
 def test_a_machine_faster_than_it_was_known_to_be_sets_the_reference() -> None:
     found = timed(Machine({"a": 0.2}), reference_ms=0.13)
     assert found.reference_ms == pytest.approx(0.1)
-    assert verdict(summarized(found, "a"), found.counted("a", PROTOCOL), PROTOCOL) == ("stable", ())
+    assert verdict(summarized(found, "a"), counted_of(found, "a", PROTOCOL), PROTOCOL) == ("stable", ())
 
 
 def test_a_noisy_canary_alone_does_not_make_a_calm_machine_unstable() -> None:
@@ -277,7 +281,7 @@ def test_a_noisy_canary_alone_does_not_make_a_calm_machine_unstable() -> None:
             return super()._run(time_ms * noise)
 
     found = timed(NoisyCanary({"a": 0.2, "b": 0.7}))
-    counted = found.counted("a", PROTOCOL)
+    counted = counted_of(found, "a", PROTOCOL)
     assert counted.at_speed > found.rounds / 2
     assert verdict(summarized(found, "a"), counted, PROTOCOL) == ("stable", ())
 

@@ -22,7 +22,7 @@ from hwnas.profilers.protocol import Protocol
 from hwnas.profilers.tvm.device import ARTEFACT, ONNX, TvmDevice
 from hwnas.profilers.tvm.intrinsics import prepare_tvm
 from hwnas.profilers.tvm.kernels import applied, kernel_module, kernels_of, space_layers
-from hwnas.profilers.tvm.library import Library, describe, has_linker
+from hwnas.profilers.tvm.library import Library, SpaceLayers, has_linker
 from hwnas.profilers.tvm.packs import Pack, given_pack, pack_for, tvm_version
 from hwnas.profilers.tvm.places import cache_home
 from hwnas.profilers.tvm.target import Target
@@ -59,6 +59,7 @@ class CudaTvm(Device):
     ) -> None:
         """Takes what `cuda_device` says."""
         self.space = space
+        self._layers = SpaceLayers(space)
         self.name = name
         self._target_given = target
         self._schedules = schedules
@@ -119,9 +120,7 @@ class CudaTvm(Device):
         """Returns why a layer is refused: bits other than 32, or not of the space."""
         if layer.quantized:
             return f"bits must be {FLOAT_BITS}, but got {layer.weight_bits} and {layer.activation_bits}"
-        if layer not in self._known_layers:
-            return f"{describe(layer)} is not of space '{self.space.name}', for which this device was opened"
-        return None
+        return self._layers.refusal(layer)
 
     def prepare(self, on_progress: Callable[[int, int], None] | None = None) -> None:
         """Compiles the space's kernels, once a process."""
@@ -194,10 +193,6 @@ class CudaTvm(Device):
             built = tvm.compile(module, target).mod
         place = cache_home() / "kernels"
         return Library(place, self.pack.target, self.pack.id, kernels.plan, {}), built
-
-    @cached_property
-    def _known_layers(self) -> frozenset[Layer]:
-        return frozenset(self.space.vocabulary)
 
     def _no_runtime(self) -> str | None:
         """What TVM's part for CUDA cannot find; None if it loads."""

@@ -20,7 +20,7 @@ from hwnas.profilers.onnx_model import onnx_model
 from hwnas.profilers.protocol import Protocol
 from hwnas.profilers.tvm.crossing import BYTE_BITS, LayerKey, links_of, runs_in_bytes
 from hwnas.profilers.tvm.kernels import space_layers
-from hwnas.profilers.tvm.library import Library, describe, has_linker, open_library
+from hwnas.profilers.tvm.library import Library, SpaceLayers, has_linker, open_library
 from hwnas.profilers.tvm.packs import Pack, given_pack, pack_for, tvm_version
 from hwnas.profilers.tvm.places import cache_home, processor_family
 from hwnas.profilers.tvm.target import Target, targets_here
@@ -69,6 +69,7 @@ class TvmDevice(Device):
             definition: the fields of the device's file.
         """
         self.space = space
+        self._layers = SpaceLayers(space)
         self.name = name
         self.threads = threads
         self.definition = definition
@@ -125,9 +126,7 @@ class TvmDevice(Device):
             return f"bits must be {FLOAT_BITS} (8 needs AVX512-VNNI and one thread), {got}"
         if layer.quantized and not runs_in_bytes(layer):
             return f"bits must be {FLOAT_BITS}, or {BYTE_BITS} for weights and activations alike, {got}"
-        if replace(layer, weight_bits=FLOAT_BITS, activation_bits=FLOAT_BITS) not in self._known_layers:
-            return f"{describe(layer)} is not of space '{self.space.name}', for which this device was opened"
-        return None
+        return self._layers.refusal(layer)
 
     def prepare(self, on_progress: Callable[[int, int], None] | None = None) -> None:
         """Compiles the space's floating-point kernels, a tenth of a CPU s each, once a machine and pack.
@@ -231,10 +230,6 @@ class TvmDevice(Device):
     @cached_property
     def _known_keys(self) -> frozenset[LayerKey]:
         return frozenset(space_layers(self.space))
-
-    @cached_property
-    def _known_layers(self) -> frozenset[Layer]:
-        return frozenset(self.space.vocabulary)
 
     def _tuning_command(self, budget: str) -> str:
         given = self.space.name if self.space.definition is None else "FILE.yaml"

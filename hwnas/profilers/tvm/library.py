@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +31,7 @@ from hwnas.profilers.tvm.packs import Pack, tvm_version
 from hwnas.profilers.tvm.schedule_float import has_rule
 from hwnas.profilers.tvm.target import Target
 from hwnas.profilers.tvm.vnni import form_of, kernel_target
-from hwnas.spaces import Layer
+from hwnas.spaces import FLOAT_BITS, Layer, Space
 
 _TABLE = "table.json"
 _FORMAT = 3
@@ -172,6 +173,24 @@ def describe(layer: Layer) -> str:
     if layer.mid_channels:
         parts.append(f"{layer.mid_channels} wide")
     return " ".join([*parts, f"at {layer.in_size_px} px"])
+
+
+class SpaceLayers:
+    """The layers of one space, for devices whose kernels are compiled for a space."""
+
+    def __init__(self, space: Space) -> None:
+        """Takes the space."""
+        self._space = space
+
+    def refusal(self, layer: Layer) -> str | None:
+        """Returns that a layer is not of the space, whatever its bits; None if it is."""
+        if replace(layer, weight_bits=FLOAT_BITS, activation_bits=FLOAT_BITS) in self._known:
+            return None
+        return f"{describe(layer)} is not of space '{self._space.name}', for which this device was opened"
+
+    @cached_property
+    def _known(self) -> frozenset[Layer]:
+        return frozenset(self._space.vocabulary)
 
 
 def _suffix(linkable: bool) -> str:

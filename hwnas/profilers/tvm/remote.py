@@ -19,7 +19,7 @@ from hwnas.profilers.protocol import Protocol
 from hwnas.profilers.tvm.cross import artefact_format
 from hwnas.profilers.tvm.device import ONNX, TvmDevice
 from hwnas.profilers.tvm.kernels import space_layers
-from hwnas.profilers.tvm.library import Library, describe, open_library
+from hwnas.profilers.tvm.library import Library, SpaceLayers, open_library
 from hwnas.profilers.tvm.packs import Pack, given_pack, pack_for, tvm_version, user_folder
 from hwnas.profilers.tvm.places import cache_home
 from hwnas.profilers.tvm.remote_farm import farm
@@ -84,6 +84,7 @@ class RemoteTvm(Device):
         """Takes what `remote_device` says."""
         self.address = address
         self.space = space
+        self._layers = SpaceLayers(space)
         self.name = name or f"{SCHEME}{address}"
         self.threads = threads
         self._target_given = target
@@ -164,9 +165,7 @@ class RemoteTvm(Device):
         """Returns why a layer is refused: bits other than 32, or not of the space."""
         if layer.quantized:
             return f"bits must be {FLOAT_BITS}, but got {layer.weight_bits} and {layer.activation_bits}"
-        if layer not in self._known_layers:
-            return f"{describe(layer)} is not of space '{self.space.name}', for which this device was opened"
-        return None
+        return self._layers.refusal(layer)
 
     def prepare(self, on_progress: Callable[[int, int], None] | None = None) -> None:
         """Compiles the space's kernels for the servers, once a target and pack."""
@@ -259,7 +258,3 @@ class RemoteTvm(Device):
             place = cache_home() / "kernels"
             self._library = open_library(space_layers(self.space), self.pack, place, on_progress)
         return self._library
-
-    @cached_property
-    def _known_layers(self) -> frozenset[Layer]:
-        return frozenset(self.space.vocabulary)
