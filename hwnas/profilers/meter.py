@@ -41,6 +41,7 @@ def worker_meter(
     cores: list[int] | None = None,
     conditions: Mapping[str, str | int] | None = None,
     load_s: float = 0.0,
+    reload: bool = False,
 ) -> Iterator[Meter]:
     """Yields a meter whose worker process lives as long as the context.
 
@@ -59,9 +60,10 @@ def worker_meter(
         conditions: further facts for each measurement, such as the pack in use.
         load_s: how long the loading of an artefact may take without a word, where that is longer
             than the protocol's silence: for runtimes that compile as they load.
+        reload: whether artefacts are loaded as often as the protocol says, or once.
     """
     cores = _last_cores(threads) if cores is None else cores
-    worker = _Worker(runner, cores, {**(settings or {}), "threads": threads}, load_s)
+    worker = _Worker(runner, cores, {**(settings or {}), "threads": threads, "reload": reload}, load_s)
     try:
         yield _WorkerMeter(worker, device, fingerprint, protocol, {"threads": threads, **(conditions or {})})
     finally:
@@ -156,7 +158,8 @@ class _WorkerMeter(Meter):
             if reference_ms:
                 corrected_ms = samples_ms * reference_ms / np.asarray(series["canary_ms"])
             counted = Counted(**series["counted"])
-            found = summary(corrected_ms, self._protocol.outlier_deviations, counted.left_out)
+            deviations = self._protocol.outlier_deviations
+            found = summary(corrected_ms, deviations, counted.left_out, timed["loads"])
             judged, reasons = verdict(found, counted, self._protocol)
             counts = np.delete(samples_ms, found.left_out)
             yield Measurement(
@@ -173,7 +176,7 @@ class _WorkerMeter(Meter):
                 verdict="unstable" if doubts else judged,
                 reasons=(*reasons, *doubts),
                 raw_latency_ms=float(np.median(counts)),
-                raw_p95_ms=summary(samples_ms, self._protocol.outlier_deviations, counted.left_out).p95_ms,
+                raw_p95_ms=summary(samples_ms, deviations, counted.left_out).p95_ms,
                 canary_ms=tuple(timed["drift_ms"]) if reference_ms else None,
                 canary_reference_ms=reference_ms,
                 canary_samples_ms=tuple(series["canary_ms"]),

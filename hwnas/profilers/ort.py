@@ -90,6 +90,7 @@ class OnnxRuntimeDevice(Device):
             threads=self.threads,
             settings={"provider": self.place.provider, "batch": self.batch},
             cores=None if self.place.cores is None else list(self.place.cores),
+            reload=self.place.provider == "cpu",
         )
 
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 # Standard deviations of a normal distribution in one median absolute deviation.
 NORMAL_MAD = 1.4826
 _Z_95 = 1.959964
 _BATCHES = 10
-# Student's t with nine degrees of freedom, 97.5 %.
-_T_95 = 2.262157
+# With fewer loads Student's t says next to nothing.
+_LOADS_LEAST = 3
 # Batches of fewer samples than this say little of their median.
 _BATCH_LEAST = 4
 
@@ -51,12 +52,14 @@ def summary(
     samples_ms: Sequence[float] | NDArray[np.float64],
     outlier_deviations: float,
     disturbed: Collection[int] = (),
+    loads: int = 1,
 ) -> Summary:
     """Returns the summary of samples in the order taken, all above zero.
 
     A sample is an outlier when it lies more than `outlier_deviations` robust standard deviations
     above the median: something else ran in its time. None is ever too fast. The samples numbered
-    in `disturbed` are in none of the figures; at least one must be left.
+    in `disturbed` are in none of the figures; at least one must be left. Sample n is of load
+    n modulo `loads`.
     """
     samples = np.asarray(samples_ms, dtype=np.float64)
     calm = np.ones(len(samples), dtype=bool)
@@ -64,7 +67,7 @@ def summary(
     counts = calm.copy()
     counts[calm] = ~outliers(samples[calm], outlier_deviations)
     kept = samples[counts]
-    low, high = _interval(kept)
+    low, high = _interval(kept, np.flatnonzero(counts) % loads)
     return Summary(
         median_ms=float(np.median(kept)),
         ci_low_ms=low,
@@ -83,12 +86,12 @@ def outliers(samples: NDArray[np.float64], deviations: float) -> NDArray[np.bool
     return np.asarray(samples > middle + deviations * max(spread, 0.01 * middle))
 
 
-def _interval(kept: NDArray[np.float64]) -> tuple[float, float]:
-    """The wider of two 95 % intervals of the median: by order statistics, and by batches.
+def _interval(kept: NDArray[np.float64], loads: NDArray[np.int64]) -> tuple[float, float]:
+    """The widest of three 95 % intervals of the median: by order statistics, by batches and by loads.
 
     Order statistics take samples for independent. On a machine whose speed changes every few
     hundred milliseconds they are not: the medians of consecutive batches then differ by more than
-    their samples would suggest, and the interval follows them.
+    their samples would suggest, and the interval follows them. Nor are those of one load.
 
     Source: Conover, Practical Nonparametric Statistics, 3.2 (normal approximation of the binomial);
     batch means as in Law, Simulation Modeling and Analysis, 9.5.3, here with medians.
@@ -100,7 +103,16 @@ def _interval(kept: NDArray[np.float64]) -> tuple[float, float]:
     low = float(ordered[max(int(np.floor(n / 2 - reach)), 0)])
     high = float(ordered[min(int(np.ceil(n / 2 + reach)), n - 1)])
     if n >= _BATCHES * _BATCH_LEAST:
-        medians = [np.median(batch) for batch in np.array_split(kept, _BATCHES)]
-        half = float(_T_95 * np.std(medians, ddof=1) / np.sqrt(_BATCHES))
+        half = _half_width([float(np.median(batch)) for batch in np.array_split(kept, _BATCHES)])
+        low, high = min(low, middle - half), max(high, middle + half)
+    present = [kept[loads == load] for load in np.unique(loads)]
+    if len(present) >= _LOADS_LEAST and min(map(len, present)) >= _BATCH_LEAST:
+        half = _half_width([float(np.median(load)) for load in present])
         low, high = min(low, middle - half), max(high, middle + half)
     return low, high
+
+
+def _half_width(medians: list[float]) -> float:
+    """Half of the 95 % interval of the mean of a few medians."""
+    n = len(medians)
+    return float(stdtrit(n - 1, 0.975) * np.std(medians, ddof=1) / np.sqrt(n))

@@ -96,6 +96,7 @@ class TorchDevice(Device):
             },
             cores=None if self.place.cores is None else list(self.place.cores),
             load_s=_COMPILE_S if self.compiled else 0.0,
+            reload=self.place.provider == "cpu" and not self.compiled,
         )
 
     def _cannot_compile(self) -> str | None:

@@ -31,8 +31,9 @@ import numpy as np
 from hwnas.errors import HwnasError, UnavailableError
 from hwnas.profilers.conditions import Watch, between, conditions
 from hwnas.profilers.energy.settings import EnergySettings
-from hwnas.profilers.protocol import Protocol, Timing, time_group
+from hwnas.profilers.protocol import Protocol
 from hwnas.profilers.runner import Runner
+from hwnas.profilers.timing import Timing, time_group
 
 # The canary among the subjects, whose keys are longer.
 _CANARY = "canary"
@@ -96,19 +97,21 @@ def _measure(
 ) -> None:
     """Measures one group; a subject whose artefact does not load or run is reported and left out."""
     protocol = _protocol(request["protocol"])
+    loads, canary_loads = (protocol.loads, protocol.canary_loads) if settings.get("reload") else (1, 1)
     runners = {
         subject: runner
         for subject, path in request["artefacts"].items()
-        if (runner := _loaded(subject, path, load, answers))
+        if (runner := _loaded(subject, path, loads, load, answers))
     }
     if not runners:
         return
-    canary = _loaded(_CANARY, request["canary"], load, answers) if request["canary"] else None
+    path = request["canary"]
+    canary = _loaded(_CANARY, path, canary_loads, load, answers) if path else []
     # What is timed elsewhere says nothing of this machine.
     here = settings.get("here", True)
     before = conditions(cores) if here else {}
     watch = Watch() if here else None
-    clock = _Clock({**runners, **({_CANARY: canary} if canary else {})}, answers)
+    clock = _Clock({**runners, _CANARY: canary}, answers)
     gc.collect()
     gc.disable()
     timing = time_group(
@@ -116,7 +119,9 @@ def _measure(
         clock.time_calls,
         protocol,
         np.random.default_rng(protocol.seed),
+        loads=loads,
         canary=_CANARY if canary else None,
+        canary_loads=canary_loads,
         reference_ms=request["reference_ms"],
         something_ran=watch.something_ran if watch else lambda: False,
     )
@@ -129,8 +134,9 @@ def _measure(
         series={name: _series(timing, name, protocol, disturbed) for name in runners},
         reference_ms=timing.reference_ms,
         drift_ms=timing.drift_ms,
-        conditions={**span, "group": len(runners)},
-        of_subjects={name: dict(runner.conditions()) for name, runner in runners.items()},
+        loads=loads,
+        conditions={**span, "group": len(runners), "loads": loads},
+        of_subjects={name: dict(runner.conditions()) for name, (runner, *_) in runners.items()},
     )
     if protocol.energy:
         latency_ms = {name: float(np.median(timing.series[name].samples_ms)) for name in runners}
@@ -143,7 +149,7 @@ def _protocol(fields: dict[str, Any]) -> Protocol:
 
 
 def _energy(
-    runners: Mapping[str, Runner],
+    runners: Mapping[str, list[Runner]],
     latency_ms: Mapping[str, float],
     settings: EnergySettings,
     clock: "_Clock",
@@ -152,7 +158,7 @@ def _energy(
     from hwnas.profilers.energy.measure import measure_energy
     from hwnas.profilers.energy.meters import meter_of
 
-    subjects = {name: runner.time_ms for name, runner in runners.items()}
+    subjects = {name: runner.time_ms for name, (runner, *_) in runners.items()}
     meter = meter_of(settings.meter, settings)
     try:
         return measure_energy(subjects, latency_ms, meter, settings, clock.alive)
@@ -160,21 +166,25 @@ def _energy(
         return {name: {"energy": {"reason": str(error)}} for name in runners}
 
 
-def _loaded(subject: str, path: str, load: Callable[[Path], Runner], answers: IO[str]) -> Runner | None:
-    """The runner of an artefact that has run once; None, and it is said why, where it cannot."""
+def _loaded(
+    subject: str, path: str, loads: int, load: Callable[[Path], Runner], answers: IO[str]
+) -> list[Runner]:
+    """The runners of an artefact, each has run once; none, and it is said why, where it cannot."""
     _say(answers, event="loading", subject=subject)
+    runners = []
     try:
-        runner = load(Path(path))
-        runner.run()
+        for _ in range(loads):
+            runners.append(load(Path(path)))
+            runners[-1].run()
     except UnavailableError as error:
         _say(answers, event="unavailable", reason=str(error))
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         _say(answers, event="failed", subject=subject, reason=reason)
-        return None
+        return []
     _say(answers, event="loaded", subject=subject)
-    return runner
+    return runners
 
 
 def _series(timing: Timing, name: str, protocol: Protocol, disturbed: Collection[int]) -> dict[str, Any]:
@@ -190,9 +200,10 @@ def _series(timing: Timing, name: str, protocol: Protocol, disturbed: Collection
 
 def _break_down(path: Path, load: Callable[[Path], Runner], answers: IO[str]) -> None:
     """Tells the time of each operation and of the whole, taken in turns: medians of some rounds."""
-    runner = _loaded(str(path), str(path), load, answers)
-    if runner is None:
+    loaded = _loaded(str(path), str(path), 1, load, answers)
+    if not loaded:
         return
+    (runner,) = loaded
     calls = max(1, int(np.ceil(_BREAKDOWN_MS / runner.time_ms(3))))
     parts: dict[str, list[float]] = {}
     whole: list[float] = []
@@ -211,14 +222,14 @@ def _break_down(path: Path, load: Callable[[Path], Runner], answers: IO[str]) ->
 class _Clock:
     """Times calls, and says every second that it is alive."""
 
-    def __init__(self, runners: dict[str, Runner], answers: IO[str]) -> None:
+    def __init__(self, runners: dict[str, list[Runner]], answers: IO[str]) -> None:
         self._runners = runners
         self._answers = answers
         self._said = time.monotonic()
 
-    def time_calls(self, subject: str, calls: int) -> float:
+    def time_calls(self, subject: str, load: int, calls: int) -> float:
         """Returns the mean time of a call in ms."""
-        mean_ms = self._runners[subject].time_ms(calls)
+        mean_ms = self._runners[subject][load].time_ms(calls)
         self.alive()
         return mean_ms
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwnas.profilers.protocol import Counted, Protocol, Timing, time_group, verdict
+from hwnas.profilers.protocol import Counted, Protocol, verdict
 from hwnas.profilers.statistics import Summary, summary
+from hwnas.profilers.timing import Timing, time_group
 
 PROTOCOL = Protocol()
 CANARY = "canary"
@@ -33,11 +34,14 @@ class Machine:
         self.rng = np.random.default_rng(0)
         self.now_ms = 0.0
         self.order: list[str] = []
+        # How much slower a load is for where it lies in memory.
+        self.placed: dict[tuple[str, int], float] = {}
         self.was_busy = False
 
-    def time_calls(self, subject: str, calls: int) -> float:
+    def time_calls(self, subject: str, load: int, calls: int) -> float:
         self.order.append(subject)
-        return sum(self._run(self.times_ms[subject]) for _ in range(calls)) / calls
+        time_ms = self.times_ms[subject] * self.placed.get((subject, load), 1.0)
+        return sum(self._run(time_ms) for _ in range(calls)) / calls
 
     def something_ran(self) -> bool:
         was_busy, self.was_busy = self.was_busy, False
@@ -165,7 +169,7 @@ def test_the_canary_is_timed_often_but_not_longer_than_its_share() -> None:
         lambda now_ms: 1 + now_ms / 1000,
         lambda now_ms: 1.3 if now_ms > 60 else 1.0,
         bimodal,
-        lambda now_ms: 1 + 0.2 * np.sin(now_ms / 150),
+        lambda now_ms: 1 + 0.2 * np.sin(now_ms / 300),
     ],
     ids=["ramp", "step", "bimodal", "wave"],
 )
@@ -297,6 +301,47 @@ def test_each_reason_for_doubt_is_named() -> None:
     assert "full speed in 9 of 100 rounds" in verdict(flat, Counted((), 9, 0, 100), PROTOCOL)[1][0]
     assert "in 60 of 100 rounds" in verdict(flat, Counted((), 40, 60, 100), PROTOCOL)[1][0]
     assert verdict(flat, Counted((), 60, 5, 100), PROTOCOL)[0] == "stable"
+
+
+def test_samples_come_from_the_loads_in_turn_so_that_no_place_in_memory_decides() -> None:
+    machine = Machine({"a": 0.3})
+    machine.placed = {("a", load): 1 + 0.02 * load for load in range(5)}
+    found = time_group(
+        ["a"], machine.time_calls, PROTOCOL, np.random.default_rng(0), loads=5, canary=CANARY, canary_loads=3
+    )
+    samples = np.array(found.series["a"].samples_ms)
+    for load in range(5):
+        assert samples[load::5] == pytest.approx(0.3 * (1 + 0.02 * load))
+    assert np.median(samples) == pytest.approx(0.3 * 1.04)
+
+
+def test_loads_that_differ_are_in_the_interval_and_no_reason_to_measure_longer() -> None:
+    machine = Machine({"a": 0.3}, noise=0.002)
+    machine.placed = {("a", load): 1 + 0.05 * load for load in range(5)}
+    found = time_group(["a"], machine.time_calls, PROTOCOL, np.random.default_rng(0), loads=5, canary=CANARY)
+    assert found.rounds == PROTOCOL.samples_least
+    assert summary(found.relative("a"), 6).ci_percent < 20 / 3
+    known = summary(found.relative("a"), 6, loads=5)
+    # Student's t with 4 degrees of freedom times the standard error of five loads 5 % apart.
+    assert known.ci_high_ms - known.median_ms == pytest.approx(3 * 2.776 * 0.05 * np.sqrt(2.5 / 5), rel=0.05)
+    assert verdict(known, counted_of(found, "a", PROTOCOL), PROTOCOL)[0] == "unstable"
+
+
+def test_the_canary_is_told_as_if_it_lay_in_memory_as_it_does_on_average() -> None:
+    machine = Machine({f"s{n}": 0.4 for n in range(10)}, speed=bimodal)
+    machine.placed = {(CANARY, load): 1 + 0.05 * load for load in range(4)}
+    found = time_group(
+        machine.subjects,
+        machine.time_calls,
+        PROTOCOL,
+        np.random.default_rng(0),
+        canary=CANARY,
+        canary_loads=4,
+    )
+    assert len(found.canary_ms) == len(found.canary_taken_ms)
+    assert found.reference_ms == pytest.approx(0.1 * 1.075, rel=0.01)
+    medians = {name: 0.1075 * float(np.median(found.relative(name))) for name in found.series}
+    assert medians == pytest.approx(dict.fromkeys(machine.subjects, 0.4), rel=0.02)
 
 
 def test_the_same_seed_gives_the_same_order() -> None:

@@ -202,6 +202,7 @@ class TvmDevice(Device):
             threads=self.threads,
             cores=self._cores,
             conditions={"pack": self.pack.id},
+            reload=True,
         )
 
     def _compiled(

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
@@ -15,10 +17,7 @@ os.environ.setdefault("TVM_THREAD_POOL_SPIN_COUNT", "2000")
 
 
 def load(path: Path, settings: Mapping[str, Any]) -> Runner:
-    """Returns a runner of the library, on one fixed random image.
-
-    Loaders keep libraries by path, so no path may stand for two libraries in one process.
-    """
+    """Returns a runner of the library, on one fixed random image; each has a library of its own."""
     os.environ.setdefault("TVM_NUM_THREADS", str(settings["threads"]))
     return _TvmRunner(path)
 
@@ -30,7 +29,7 @@ class _TvmRunner(Runner):
         from tvm import relax
 
         in_memory = path.suffix == ".json"
-        self._module = _in_memory(path) if in_memory else tvm.runtime.load_module(str(path))
+        self._module = _in_memory(path) if in_memory else _library(path)
         machine = relax.VirtualMachine(self._module, tvm.cpu())
         description = json.loads(str(machine["describe"]()))
         shape = description["input_shape"]
@@ -54,6 +53,15 @@ class _TvmRunner(Runner):
         for name, (_, ms) in zip(self._calls, times, strict=True):
             parts[name] = parts.get(name, 0.0) + ms
         return parts
+
+
+def _library(path: Path) -> Any:
+    import tvm
+
+    # Loaders keep libraries by path and file, so a second one would share the first one's memory.
+    with tempfile.NamedTemporaryFile(prefix="hwnas-", suffix=path.suffix) as copy:
+        shutil.copyfile(path, copy.name)
+        return tvm.runtime.load_module(copy.name)
 
 
 def _in_memory(path: Path) -> Any:
