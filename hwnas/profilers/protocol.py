@@ -35,11 +35,11 @@ class Protocol:
             load of a network takes two or three times as much memory.
         sample_ms: a sample averages as many calls as reach this time: short enough that its tail
             is that of single calls, long enough that the clock's own cost does not show.
-        settling_calls: untimed calls before each sample; the other subjects have emptied the caches, and
-            after one call what ran before still shows.
+        settling_ms: untimed calls before each sample last so long, at least one: the other subjects have
+            emptied the caches, and after one short call what ran before still shows.
         warmup_samples: the length of the two windows compared to tell whether a subject has settled.
         warmup_percent: settled when the medians of the two windows differ by no more than this.
-        warmup_ms: the most time a subject warms up for.
+        warmup_ms: the most time a subject warms up for, all its loads together.
         ci_percent: enough samples when the 95 % interval of the median is within this of it.
         settled_share: of the subjects of a group that must have enough; the few that are left would
             cost all of them as much again, and are marked.
@@ -67,7 +67,7 @@ class Protocol:
     group_size: int = 32
     group_bytes: int = 1 << 28
     sample_ms: float = 0.2
-    settling_calls: int = 3
+    settling_ms: float = 0.3
     warmup_samples: int = 5
     warmup_percent: float = 5.0
     warmup_ms: float = 100.0

@@ -27,11 +27,13 @@ class Series:
 
     Attributes:
         calls: calls averaged in one sample.
+        settling: untimed calls before each sample.
         samples_ms: in the order taken, one a round, from the subject's loads in turn.
         turns: for each sample, how many times the canary had been timed before it.
     """
 
     calls: int = 1
+    settling: int = 1
     samples_ms: list[float] = field(default_factory=list)
     turns: list[int] = field(default_factory=list)
 
@@ -198,16 +200,16 @@ class _Group:
         self._canary = canary
         self._something_ran = something_ran
         self._timing = timing
-        self._canary_calls = 1
+        self._canary_series = Series()
         self._spent_ms = 0.0
         self._canary_due_ms = 0.0
 
     def run(self, rng: np.random.Generator) -> Timing:
         """Returns what was timed."""
         for subject in self._subjects:
-            self._timing.series[subject] = Series(self._warm_up(subject, self._loads))
+            self._timing.series[subject] = self._warm_up(subject, self._loads)
         if self._canary is not None:
-            self._canary_calls = self._warm_up(self._canary, self._timing.canary_loads)
+            self._canary_series = self._warm_up(self._canary, self._timing.canary_loads)
         self._something_ran()
         self._spent_ms, looked_ms, looked_round, rounds = 0.0, 0.0, 0, 0
         while not (done := self._done(rounds)) or looked_round < rounds:
@@ -226,46 +228,52 @@ class _Group:
             if self._spent_ms >= self._canary_due_ms:
                 self._time_canary()
             series = self._timing.series[self._subjects[index]]
-            series.samples_ms.append(self._sample(self._subjects[index], load, series.calls))
+            series.samples_ms.append(self._sample(self._subjects[index], load, series))
             series.turns.append(len(self._timing.canary_taken_ms))
 
     def _time_canary(self) -> None:
         if self._canary is not None:
             begun_ms, taken = self._spent_ms, self._timing.canary_taken_ms
             taken.append(
-                self._sample(self._canary, len(taken) % self._timing.canary_loads, self._canary_calls)
+                self._sample(self._canary, len(taken) % self._timing.canary_loads, self._canary_series)
             )
             took_ms = self._spent_ms - begun_ms
             wait_ms = max(self._protocol.canary_every_ms, took_ms / self._protocol.canary_share - took_ms)
             self._canary_due_ms = self._spent_ms + wait_ms
 
-    def _sample(self, subject: str, load: int, calls: int) -> float:
-        for _ in range(self._protocol.settling_calls):
-            self._spent_ms += self._time_calls(subject, load, 1)
-        sample_ms = self._time_calls(subject, load, calls)
-        self._spent_ms += calls * sample_ms
+    def _sample(self, subject: str, load: int, series: Series) -> float:
+        self._spent_ms += series.settling * self._time_calls(subject, load, series.settling)
+        sample_ms = self._time_calls(subject, load, series.calls)
+        self._spent_ms += series.calls * sample_ms
         return sample_ms
 
-    def _warm_up(self, subject: str, loads: int) -> int:
-        """Calls each load until its time is stationary; returns how many calls make a sample."""
-        return int(np.median([self._warmed(subject, load) for load in range(loads)]))
+    def _warm_up(self, subject: str, loads: int) -> Series:
+        """Calls each load until its time is stationary; returns a series that knows its numbers of calls."""
+        limit_ms = self._protocol.warmup_ms / loads
+        call_ms = float(np.median([self._warmed_ms(subject, load, limit_ms) for load in range(loads)]))
+        calls, settling = (
+            max(1, int(np.ceil(wanted_ms / call_ms)))
+            for wanted_ms in (self._protocol.sample_ms, self._protocol.settling_ms)
+        )
+        return Series(calls, settling)
 
-    def _warmed(self, subject: str, load: int) -> int:
+    def _warmed_ms(self, subject: str, load: int, limit_ms: float) -> float:
         protocol = self._protocol
         window = protocol.warmup_samples
         times: list[float] = []
-        spent = 0.0
+        spent_ms = 0.0
         calls = 1
         while True:
             times.append(self._time_calls(subject, load, calls))
-            spent += calls * times[-1]
-            calls = max(1, int(np.ceil(protocol.sample_ms / float(np.median(times[-window:])))))
-            if spent > protocol.warmup_ms:
-                return calls
+            spent_ms += calls * times[-1]
+            later_ms = float(np.median(times[-window:]))
+            calls = max(1, int(np.ceil(protocol.sample_ms / later_ms)))
+            if spent_ms > limit_ms:
+                return later_ms
             if len(times) >= 2 * window:
-                earlier, later = np.median(times[-2 * window : -window]), np.median(times[-window:])
-                if abs(later - earlier) <= earlier * protocol.warmup_percent / 100:
-                    return calls
+                earlier_ms = np.median(times[-2 * window : -window])
+                if abs(later_ms - earlier_ms) <= earlier_ms * protocol.warmup_percent / 100:
+                    return later_ms
 
     def _done(self, rounds: int) -> bool:
         protocol, timing = self._protocol, self._timing

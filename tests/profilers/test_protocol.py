@@ -108,10 +108,17 @@ def test_calls_are_averaged_only_as_far_as_a_sample_needs() -> None:
     assert found.series["long"].calls == 1
 
 
+def test_short_subjects_settle_for_several_calls_and_long_ones_for_one() -> None:
+    found = timed(Machine({"short": 0.03, "long": 5.0}))
+    assert found.series["short"].settling == 10  # 0.3 / 0.03
+    assert found.series["long"].settling == 1
+
+
 def test_subjects_take_turns_in_changing_order() -> None:
     machine = Machine({"a": 0.3, "b": 0.3, "c": 0.3})
-    timed(machine, replace(PROTOCOL, settling_calls=0), canary=None)
-    rounds = np.array(machine.order[-3 * PROTOCOL.samples_least :]).reshape(-1, 3)
+    timed(machine, canary=None)
+    # One call settles, the next is the sample.
+    rounds = np.array(machine.order[-6 * PROTOCOL.samples_least :: 2]).reshape(-1, 3)
     assert {tuple(sorted(row)) for row in rounds} == {("a", "b", "c")}
     assert len({tuple(row) for row in rounds}) > 1
 
