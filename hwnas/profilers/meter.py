@@ -271,7 +271,9 @@ class _Worker:
         try:
             event = self._next(self._process, _START_SILENCE_S)
         except (EOFError, TimeoutError) as error:
-            raise MeasurementError(f"cannot start measuring: {self._end()}") from error
+            ended = self._end()
+            said = "measuring was stopped" if self._stopped else f"cannot start measuring: {ended}"
+            raise MeasurementError(said) from error
         assert event["event"] == "ready"
         return self._process
 
