@@ -4,8 +4,6 @@ The artefact is a block list, JSON: the chain of layers with what each costs. It
 `simulated`; no clock has seen them.
 """
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,14 +16,14 @@ from typing import Any, final
 
 from hwnas.errors import InputError
 from hwnas.files import read_json, write_json
-from hwnas.profilers import dpu
+from hwnas.profilers.accelerators.accelerator import Accelerator
 from hwnas.profilers.device import Canary, Device, GroupResult, Meter
 from hwnas.profilers.fingerprint import Fact, Fingerprint
 from hwnas.profilers.measurement import EnergySource, Failure, Kind, Measurement
 from hwnas.profilers.protocol import Protocol
 from hwnas.profilers.table_file import read_table, table_digest
 from hwnas.profilers.tables import BlockCost, BlockTable, block_key, describe
-from hwnas.spaces import Layer, Network, Pair, Space, alike, subject_key
+from hwnas.spaces import Layer, Network, Pair, Space, subject_key
 
 BLOCK_LIST = "blocks.json"
 _LIST_VERSION = 1
@@ -68,41 +66,43 @@ class CostModel(ABC):
 
 
 @final
-class DpuModel(CostModel):
-    """The cycle model of a DPU: one image on one core, the others idle."""
+class AcceleratorModel(CostModel):
+    """An accelerator by its description: one image at a time."""
 
-    bits = (dpu.BITS,)
-    pairs = alike(bits)
     batch = 1
     energy_source: EnergySource = "modelled"
-    energy_boundary = "the whole board, at the power it takes with one core busy"
 
-    def __init__(self, accelerator: dpu.Accelerator) -> None:
-        """Takes the DPU as described."""
+    def __init__(self, accelerator: Accelerator) -> None:
+        """Takes the accelerator as described."""
         self.accelerator = accelerator
-        self.title = f"{accelerator.name} at {accelerator.clock_mhz:g} MHz, cycle model"
+        self.title = accelerator.title
+        self.pairs = accelerator.pairs
+        self.bits = tuple(sorted({bits for pair in self.pairs for bits in pair}, reverse=True))
+        self.energy_boundary = accelerator.energy_boundary
 
     def facts(self) -> dict[str, Fact]:
         """Returns a digest of every constant of the model."""
-        text = json.dumps(self.accelerator.model_dump(), sort_keys=True)
-        return {"model": self.title, "constants": hashlib.sha256(text.encode()).hexdigest()[:16]}
+        return {"model": self.title, "constants": self.accelerator.digest()}
 
     def refusal(self, layer: Layer) -> str | None:
-        """Returns why the DPU cannot run a layer; None if it can."""
-        return dpu.refusal(layer, self.accelerator)
+        """Returns why neither the accelerator nor its fallback can run a layer; None if they can."""
+        return self.accelerator.refusal(layer)
 
     def table(self, layers: Sequence[Layer]) -> BlockTable:
-        """Returns the table of these layers, without those that the DPU refuses."""
+        """Returns the table of these layers, without those that are refused."""
         rows = {block_key(layer): self._cost(layer) for layer in layers if self.refusal(layer) is None}
         return BlockTable(self.accelerator.name, rows, None, self.batch, self.accelerator.clock_mhz)
 
     def parts(self, layer: Layer) -> dict[str, float]:
         """Returns the time of each operation."""
-        return {f"{layer.name}.{op.name}": dpu.latency_ms([op], self.accelerator) for op in layer.ops}
+        prices = self.accelerator.prices(layer)
+        return {f"{layer.name}.{name}": price.latency_ms for name, price in prices.items()}
 
     def _cost(self, layer: Layer) -> BlockCost:
-        latency_ms = dpu.layer_latency_ms(layer, self.accelerator)
-        return BlockCost(latency_ms, dpu.energy_mj(latency_ms, self.accelerator), "DPU cycle model")
+        total, away = self.accelerator.total(layer), self.accelerator.runs_away(layer)
+        other = self.accelerator.fallback
+        source = self.title + (f"; {', '.join(away)} on {other.processor}" if away and other else "")
+        return BlockCost(total.latency_ms, total.energy_mj, source)
 
 
 @final
@@ -224,15 +224,6 @@ class SimulatedDevice(Device):
     def _fingerprint(self) -> Fingerprint:
         facts: dict[str, Fact] = {"device": self.name, "runtime": self.runtime}
         return Fingerprint({**facts, "threads": self.threads, "batch": self.batch, **self.model.facts()})
-
-
-def dpu_device(board: str = "zcu102") -> SimulatedDevice:
-    """Returns the device `fpga-BOARD-dpu`, the DPU of a board by its cycle model.
-
-    Raises:
-        InputError: no such board.
-    """
-    return SimulatedDevice(f"fpga-{board}-dpu", DpuModel(dpu.get_accelerator(board)))
 
 
 def table_device(path: Path) -> SimulatedDevice:

@@ -121,11 +121,17 @@ def test_a_table_beside_the_file_is_found_from_anywhere(opened, tmp_path: Path) 
     ("text", "message"),
     [
         ("", "is empty; `hwnas devices cpu-ort --yaml` prints one to start from"),
-        ("- 1", "line 1: must be a mapping with name and runtime (tvm, onnxruntime, torch, table or dpu)"),
-        ("name: mine", "line 1: must have runtime too: tvm, onnxruntime, torch, table or dpu"),
+        (
+            "- 1",
+            "line 1: must be a mapping with name and runtime (tvm, onnxruntime, torch, table, dpu, bitfusion or bit-serial)",
+        ),
+        (
+            "name: mine",
+            "line 1: must have runtime too: tvm, onnxruntime, torch, table, dpu, bitfusion or bit-serial",
+        ),
         (
             "name: mine\nruntime: ort",
-            "line 2: runtime must be tvm, onnxruntime, torch, table or dpu, but got 'ort'",
+            "line 2: runtime must be tvm, onnxruntime, torch, table, dpu, bitfusion or bit-serial, but got 'ort'",
         ),
         ("runtime: torch", "line 1: must have name too"),
         ("name: My Device\nruntime: torch", "line 1: name must be up to 64 of a-z"),
