@@ -144,7 +144,7 @@ def _opened(file: "DeviceFile", space: Space | None) -> Device:
         device = TorchDevice(file.name, files.placement(file), file.compile)
     elif isinstance(file, files.TableFile):
         from hwnas.profilers.simulated import SimulatedDevice, TableModel
-        from hwnas.profilers.table_file import read_table
+        from hwnas.profilers.tables.file import read_table
 
         device = SimulatedDevice(file.name, TableModel(read_table(Path(file.table))))
     else:

@@ -21,8 +21,8 @@ from hwnas.profilers.device import Canary, Device, GroupResult, Meter
 from hwnas.profilers.fingerprint import Fact, Fingerprint
 from hwnas.profilers.measurement import EnergySource, Failure, Kind, Measurement
 from hwnas.profilers.protocol import Protocol
-from hwnas.profilers.table_file import read_table, table_digest
 from hwnas.profilers.tables import BlockCost, BlockTable, block_key, describe
+from hwnas.profilers.tables.file import read_table, table_digest
 from hwnas.spaces import Layer, Network, Pair, Space, subject_key
 
 BLOCK_LIST = "blocks.json"
@@ -114,7 +114,7 @@ class TableModel(CostModel):
 
     def __init__(self, table: BlockTable) -> None:
         """Takes the table as it is."""
-        self._table = table
+        self.held = table
         self.title = f"block table of {table.device}" + (table.validity and f", valid: {table.validity}")
         self.batch = table.batch
         held = {(row.weight_bits, row.activation_bits) for row in table.rows if row.quantizable}
@@ -123,23 +123,21 @@ class TableModel(CostModel):
 
     def facts(self) -> dict[str, Fact]:
         """Returns a digest of the table."""
-        return {"model": self.title, "table": table_digest(self._table)}
+        return {"model": self.title, "table": table_digest(self.held)}
 
     def refusal(self, layer: Layer) -> str | None:
         """Returns that the table lacks a layer; None if it has it."""
         return (
-            None
-            if self._table.cost(layer)
-            else f"the block table has no row for {describe(block_key(layer))}"
+            None if self.held.cost(layer) else f"the block table has no row for {describe(block_key(layer))}"
         )
 
     def table(self, layers: Sequence[Layer]) -> BlockTable:
         """Returns the whole table."""
-        return self._table
+        return self.held
 
     def parts(self, layer: Layer) -> dict[str, float]:
         """Returns the time of the layer's row, which knows no parts."""
-        cost = self._table.cost(layer)
+        cost = self.held.cost(layer)
         assert cost is not None, "the device has checked the layer"
         return {layer.name: cost.latency_ms}
 
