@@ -51,6 +51,10 @@ def profile(
         Path | None,
         typer.Option("--import", help="Check a block table; then use it as --device table:FILE."),
     ] = None,
+    missing: Annotated[
+        Path | None,
+        typer.Option("--missing", help="Only write the blocks that a block table lacks, to be measured."),
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Measure anew what the store knows.")] = False,
     store: StoreFile = None,
     seed: Seed = 0,
@@ -60,12 +64,15 @@ def profile(
     from hwnas.cli.options import parsed_bits
     from hwnas.cli.profile_run import Request, run
     from hwnas.cli.profile_show import show
-    from hwnas.cli.profile_table import check_table
+    from hwnas.cli.profile_table import check_table, list_missing
     from hwnas.cli.profile_tuning import hand_out_schedules, take_schedules, tune
     from hwnas.spaces import open_space
     from hwnas.units import parse_time_ms
 
     chosen = open_space(space)
+    if missing:
+        list_missing(usable_device(device, chosen), chosen, parsed_bits(bits), missing, as_json)
+        return
     tune_s = parse_time_ms(tune_budget, "--tune-budget") / 1e3 if tune_budget else None
     request = Request(
         device=device,

@@ -27,21 +27,54 @@ def check_table(path: Path, space: "Space") -> None:
     Raises:
         InputError: the file is no valid table.
     """
-    from hwnas.profilers import get_device
-    from hwnas.profilers.table_file import read_table
-    from hwnas.spaces import Candidates
+    from hwnas.profilers.simulated import table_device
+    from hwnas.profilers.tables.file import read_table
+    from hwnas.profilers.tables.missing import missing_blocks
 
-    device = get_device(f"table:{path}", space)
-    candidates = Candidates.of_architectures(space, space.covering(), device.bits[0])
-    missing = {
-        layer for row in range(len(candidates)) for layer in candidates.layers(row) if device.refusal(layer)
-    }
-    validity = read_table(path).validity
+    table, pairs = read_table(path), table_device(path).bit_pairs
+    missing = missing_blocks(table, space, pairs)
+    validity = table.validity
+    held = ", ".join(str(w) if w == a else f"w{w}a{a}" for w, a in pairs)
     say(
-        f"{path}: bits {', '.join(map(str, device.bits))}; it misses {len(missing)} blocks of {space.name}; "
+        f"{path}: bits {held}; it misses {len(missing)} blocks of {space.name}; "
         + (f"sums valid: {validity}; " if validity else "")
         + f"use it with --device table:{path}"
     )
+
+
+def list_missing(
+    device: "Device", space: "Space", bits: tuple[int, ...], path: Path, as_json: bool = False
+) -> None:
+    """Writes the blocks of a space that a device's table lacks, to be measured, and says how many.
+
+    Args:
+        bits: at each of these alike too; () for the pairs that the table holds.
+
+    Raises:
+        InputError: a device whose costs do not come from a table.
+    """
+    from hwnas.cli.output import print_json
+    from hwnas.profilers.simulated import SimulatedDevice, TableModel
+    from hwnas.profilers.tables.missing import missing_blocks, write_missing
+    from hwnas.profilers.tables.table import describe
+    from hwnas.spaces import alike
+
+    if not isinstance(device, SimulatedDevice) or not isinstance(device.model, TableModel):
+        raise InputError(
+            f"--missing is about block tables, but '{device.name}' has none; give --device table:FILE.csv"
+        )
+    held = [pair for pair in device.bit_pairs if not bits or set(pair) <= set(bits)]
+    missing = missing_blocks(device.model.held, space, tuple(dict.fromkeys([*held, *alike(bits)])))
+    write_missing(path, device.model.held, missing)
+    if as_json:
+        rows = [{"block": describe(one.layer), "share_of_architectures": one.share} for one in missing]
+        print_json({"path": str(path), "missing": len(missing), "blocks": rows})
+        return
+    say(f"{path}: {len(missing)} blocks of {space.name} that {device.name} lacks")
+    for one in missing[:5]:
+        say(f"  {describe(one.layer)}: in {100 * one.share:.1f} % of the architectures")
+    if missing:
+        say("fill in latency_ms, then add these rows to the table")
 
 
 def block_table_of(
@@ -62,7 +95,7 @@ def block_table_of(
         InputError: the budget ended before all blocks were measured; what was is in the store.
     """
     from hwnas.profilers.simulated import SimulatedDevice
-    from hwnas.profilers.table_file import write_table
+    from hwnas.profilers.tables.file import write_table
 
     path = request.table_out
     assert path is not None
@@ -92,8 +125,8 @@ def _measured(
     import numpy as np
 
     from hwnas.predictors import fit_and_score
-    from hwnas.profilers.blocks import Validity, block_plan, block_table, checked_table
     from hwnas.profilers.profile import measure_chains
+    from hwnas.profilers.tables.blocks import Validity, block_plan, block_table, checked_table
 
     plan = block_plan(device, candidates.space, request.bits)
     progress.say(
@@ -172,8 +205,8 @@ def _noise_percent(
     """How far a second measurement of some of the networks lies from the first."""
     import numpy as np
 
-    from hwnas.profilers.blocks import repeat_noise_percent, repeated_rows
     from hwnas.profilers.profile import profile
+    from hwnas.profilers.tables.blocks import repeat_noise_percent, repeated_rows
 
     rows = repeated_rows(measured_ms)
     progress.say(f"measuring {len(rows)} of the networks once more, for the repeat noise")

@@ -2,48 +2,21 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from hwnas.profilers.energy.settings import EnergySettings
+from hwnas.profilers.accelerators.bit_serial import BitSerial
+from hwnas.profilers.accelerators.bitfusion import BitFusion
+from hwnas.profilers.accelerators.dpu import Dpu
+from hwnas.profilers.description import DeviceFile, Section
 from hwnas.profilers.placement import Placement, Provider
-from hwnas.spaces.mobilenet_recipe import checked_name, refused, shown
+from hwnas.spaces.mobilenet_recipe import refused, shown
 from hwnas.spaces.yaml_model import Lines, file_error, read_yaml_text, validated
 from hwnas.spaces.yaml_text import parse_yaml, yaml_lines
 
 EXAMPLE = "hwnas devices cpu-ort --yaml"
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class DeviceFile(_Section):
-    """What every device file has.
-
-    Attributes:
-        name: shown, and the key in fronts and stores.
-        energy: how its energy is measured; None for the first meter there is.
-    """
-
-    # The fields that hold paths, which are relative to the file's own folder.
-    paths: ClassVar[tuple[str, ...]] = ()
-
-    name: Annotated[str, BeforeValidator(checked_name)]
-    runtime: str
-    energy: EnergySettings | None = None
-
-    def placed(self, folder: Path) -> "DeviceFile":
-        """Returns the same device with paths that do not depend on where it is read from."""
-        given = {field: value for field in self.paths if (value := getattr(self, field)) is not None}
-        update: dict[str, Any] = {field: str((folder / path).resolve()) for field, path in given.items()}
-        if self.energy and self.energy.constants:
-            constants = str((folder / self.energy.constants).resolve())
-            update["energy"] = replace(self.energy, constants=constants)
-        return self.model_copy(update=update)
 
 
 def _checked_bits(value: Any) -> tuple[int, ...]:
@@ -133,7 +106,7 @@ class TorchFile(_Local):
     batch: Count = 1
 
 
-class TargetSection(_Section):
+class TargetSection(Section):
     """What TVM compiles for; see `hwnas.profilers.tvm.target.Target`.
 
     Attributes:
@@ -145,7 +118,7 @@ class TargetSection(_Section):
     triple: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9._-]*$")] = ""
 
 
-class RpcSection(_Section):
+class RpcSection(Section):
     """Servers of one key at a TVM RPC tracker."""
 
     host: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9.:_\[\]-]+$")]
@@ -198,19 +171,14 @@ class TableFile(DeviceFile):
     table: str
 
 
-class DpuFile(DeviceFile):
-    """The cycle model of the DPU of a board, such as `zcu102`."""
-
-    runtime: Literal["dpu"]
-    board: str = "zcu102"
-
-
 _RUNTIMES: dict[str, type[DeviceFile]] = {
     "tvm": TvmFile,
     "onnxruntime": OnnxRuntimeFile,
     "torch": TorchFile,
     "table": TableFile,
-    "dpu": DpuFile,
+    "dpu": Dpu,
+    "bitfusion": BitFusion,
+    "bit-serial": BitSerial,
 }
 
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import InputError
 from hwnas.plugins import find, known_names
+from hwnas.profilers.accelerators.shipped import shipped_fields, shipped_names, shipped_text
 from hwnas.profilers.device import Device
 from hwnas.spaces import Space, get_space
 
 if TYPE_CHECKING:
-    from hwnas.profilers.device_file import DeviceFile, TvmFile
+    from hwnas.profilers.description import DeviceFile
+    from hwnas.profilers.device_file import TvmFile
 
 ENTRY_POINT_GROUP = "hwnas.devices"
 TABLE_PREFIX = "table:"
@@ -27,13 +29,12 @@ _BUILT_IN: dict[str, dict[str, Any]] = {
     "cuda": {"runtime": "tvm", "target": {"kind": "cuda"}},
     "cuda-ort": {"runtime": "onnxruntime", "provider": "cuda"},
     "cuda-torch": {"runtime": "torch", "provider": "cuda"},
-    "fpga-zcu102-dpu": {"runtime": "dpu", "board": "zcu102"},
 }
 
 
 def device_names() -> list[str]:
     """Returns the names of all devices, built in and registered, usable here or not."""
-    return known_names(_BUILT_IN, ENTRY_POINT_GROUP)
+    return known_names([*_BUILT_IN, *shipped_names()], ENTRY_POINT_GROUP)
 
 
 def get_device(name: str, space: Space | None = None) -> Device:
@@ -62,7 +63,7 @@ def get_device(name: str, space: Space | None = None) -> Device:
 
         file, lines = read_device_file(Path(name))
         return _described(file, space, name, lines)
-    built_in = {one: partial(_built_in, one) for one in _BUILT_IN}
+    built_in = {one: partial(_built_in, one) for one in (*_BUILT_IN, *shipped_names())}
     return find(built_in, ENTRY_POINT_GROUP, "device", name)(space)
 
 
@@ -89,15 +90,22 @@ def yaml_of_device(name: str, space: Space | None = None) -> str:
     if name.endswith(FILE_ENDINGS):
         return device_yaml(read_device_file(Path(name))[0])
     get_device(name, space)  # unknown names end here
+    if name in shipped_names():
+        return shipped_text(name)
     if name in _BUILT_IN:
-        return device_yaml(device_file({"name": name, **_BUILT_IN[name]}, name))
+        return device_yaml(device_file(_fields(name), name))
     raise InputError(f"devices from other packages and addresses have no YAML form, but got '{name}'")
 
 
 def _built_in(name: str, space: Space | None) -> Device:
     from hwnas.profilers.device_file import device_file
 
-    return _opened(device_file({"name": name, **_BUILT_IN[name]}, name), space)
+    return _opened(device_file(_fields(name), name), space)
+
+
+def _fields(name: str) -> dict[str, Any]:
+    """What a device file would say of a built-in device."""
+    return {"name": name, **_BUILT_IN[name]} if name in _BUILT_IN else shipped_fields(name)
 
 
 def _described(
@@ -107,7 +115,8 @@ def _described(
     from hwnas.profilers.device_file import definition, device_file
     from hwnas.spaces.yaml_model import file_error
 
-    if file.name in _BUILT_IN and file == device_file({"name": file.name, **_BUILT_IN[file.name]}, where):
+    known = file.name in _BUILT_IN or file.name in shipped_names()
+    if known and file == device_file(_fields(file.name), where):
         return _built_in(file.name, space)
     if file.name in device_names():
         says = f"'{file.name}' is the name of another device already; choose a name of your own"
@@ -135,15 +144,15 @@ def _opened(file: "DeviceFile", space: Space | None) -> Device:
         device = TorchDevice(file.name, files.placement(file), file.compile)
     elif isinstance(file, files.TableFile):
         from hwnas.profilers.simulated import SimulatedDevice, TableModel
-        from hwnas.profilers.table_file import read_table
+        from hwnas.profilers.tables.file import read_table
 
         device = SimulatedDevice(file.name, TableModel(read_table(Path(file.table))))
     else:
-        assert isinstance(file, files.DpuFile)
-        from hwnas.profilers.dpu import get_accelerator
-        from hwnas.profilers.simulated import DpuModel, SimulatedDevice
+        from hwnas.profilers.accelerators.accelerator import Accelerator
+        from hwnas.profilers.simulated import AcceleratorModel, SimulatedDevice
 
-        device = SimulatedDevice(file.name, DpuModel(get_accelerator(file.board)))
+        assert isinstance(file, Accelerator)
+        device = SimulatedDevice(file.name, AcceleratorModel(file))
     device.energy = file.energy
     return device
 

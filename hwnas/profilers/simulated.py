@@ -4,8 +4,6 @@ The artefact is a block list, JSON: the chain of layers with what each costs. It
 `simulated`; no clock has seen them.
 """
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,14 +16,14 @@ from typing import Any, final
 
 from hwnas.errors import InputError
 from hwnas.files import read_json, write_json
-from hwnas.profilers import dpu
+from hwnas.profilers.accelerators.accelerator import Accelerator
 from hwnas.profilers.device import Canary, Device, GroupResult, Meter
 from hwnas.profilers.fingerprint import Fact, Fingerprint
 from hwnas.profilers.measurement import EnergySource, Failure, Kind, Measurement
 from hwnas.profilers.protocol import Protocol
-from hwnas.profilers.table_file import read_table, table_digest
 from hwnas.profilers.tables import BlockCost, BlockTable, block_key, describe
-from hwnas.spaces import Layer, Network, Space, subject_key
+from hwnas.profilers.tables.file import read_table, table_digest
+from hwnas.spaces import Layer, Network, Pair, Space, subject_key
 
 BLOCK_LIST = "blocks.json"
 _LIST_VERSION = 1
@@ -36,7 +34,8 @@ class CostModel(ABC):
 
     Attributes:
         title: for people.
-        bits: the bitwidths it knows, for weights and activations alike.
+        bits: the bitwidths it knows.
+        pairs: the weight and activation bits that it knows together; the widest first.
         batch: images that its figures stand for.
         energy_source: what its energies are, where it has any.
         energy_boundary: what they include, for people.
@@ -44,6 +43,7 @@ class CostModel(ABC):
 
     title: str
     bits: tuple[int, ...]
+    pairs: tuple[Pair, ...]
     batch: int
     energy_source: EnergySource
     energy_boundary: str
@@ -66,40 +66,43 @@ class CostModel(ABC):
 
 
 @final
-class DpuModel(CostModel):
-    """The cycle model of a DPU: one image on one core, the others idle."""
+class AcceleratorModel(CostModel):
+    """An accelerator by its description: one image at a time."""
 
-    bits = (dpu.BITS,)
     batch = 1
     energy_source: EnergySource = "modelled"
-    energy_boundary = "the whole board, at the power it takes with one core busy"
 
-    def __init__(self, accelerator: dpu.Accelerator) -> None:
-        """Takes the DPU as described."""
+    def __init__(self, accelerator: Accelerator) -> None:
+        """Takes the accelerator as described."""
         self.accelerator = accelerator
-        self.title = f"{accelerator.name} at {accelerator.clock_mhz:g} MHz, cycle model"
+        self.title = accelerator.title
+        self.pairs = accelerator.pairs
+        self.bits = tuple(sorted({bits for pair in self.pairs for bits in pair}, reverse=True))
+        self.energy_boundary = accelerator.energy_boundary
 
     def facts(self) -> dict[str, Fact]:
         """Returns a digest of every constant of the model."""
-        text = json.dumps(self.accelerator.model_dump(), sort_keys=True)
-        return {"model": self.title, "constants": hashlib.sha256(text.encode()).hexdigest()[:16]}
+        return {"model": self.title, "constants": self.accelerator.digest()}
 
     def refusal(self, layer: Layer) -> str | None:
-        """Returns why the DPU cannot run a layer; None if it can."""
-        return dpu.refusal(layer, self.accelerator)
+        """Returns why neither the accelerator nor its fallback can run a layer; None if they can."""
+        return self.accelerator.refusal(layer)
 
     def table(self, layers: Sequence[Layer]) -> BlockTable:
-        """Returns the table of these layers, without those that the DPU refuses."""
+        """Returns the table of these layers, without those that are refused."""
         rows = {block_key(layer): self._cost(layer) for layer in layers if self.refusal(layer) is None}
         return BlockTable(self.accelerator.name, rows, None, self.batch, self.accelerator.clock_mhz)
 
     def parts(self, layer: Layer) -> dict[str, float]:
         """Returns the time of each operation."""
-        return {f"{layer.name}.{op.name}": dpu.latency_ms([op], self.accelerator) for op in layer.ops}
+        prices = self.accelerator.prices(layer)
+        return {f"{layer.name}.{name}": price.latency_ms for name, price in prices.items()}
 
     def _cost(self, layer: Layer) -> BlockCost:
-        latency_ms = dpu.layer_latency_ms(layer, self.accelerator)
-        return BlockCost(latency_ms, dpu.energy_mj(latency_ms, self.accelerator), "DPU cycle model")
+        total, away = self.accelerator.total(layer), self.accelerator.runs_away(layer)
+        other = self.accelerator.fallback
+        source = self.title + (f"; {', '.join(away)} on {other.processor}" if away and other else "")
+        return BlockCost(total.latency_ms, total.energy_mj, source)
 
 
 @final
@@ -111,32 +114,30 @@ class TableModel(CostModel):
 
     def __init__(self, table: BlockTable) -> None:
         """Takes the table as it is."""
-        self._table = table
+        self.held = table
         self.title = f"block table of {table.device}" + (table.validity and f", valid: {table.validity}")
         self.batch = table.batch
-        weighted = [layer for layer in table.rows if layer.quantizable]
-        alike = {layer.weight_bits for layer in weighted if layer.weight_bits == layer.activation_bits}
-        self.bits = tuple(sorted(alike or {layer.weight_bits for layer in weighted}, reverse=True))
+        held = {(row.weight_bits, row.activation_bits) for row in table.rows if row.quantizable}
+        self.pairs = tuple(sorted(held, reverse=True))
+        self.bits = tuple(sorted({bits for pair in held for bits in pair}, reverse=True))
 
     def facts(self) -> dict[str, Fact]:
         """Returns a digest of the table."""
-        return {"model": self.title, "table": table_digest(self._table)}
+        return {"model": self.title, "table": table_digest(self.held)}
 
     def refusal(self, layer: Layer) -> str | None:
         """Returns that the table lacks a layer; None if it has it."""
         return (
-            None
-            if self._table.cost(layer)
-            else f"the block table has no row for {describe(block_key(layer))}"
+            None if self.held.cost(layer) else f"the block table has no row for {describe(block_key(layer))}"
         )
 
     def table(self, layers: Sequence[Layer]) -> BlockTable:
         """Returns the whole table."""
-        return self._table
+        return self.held
 
     def parts(self, layer: Layer) -> dict[str, float]:
         """Returns the time of the layer's row, which knows no parts."""
-        cost = self._table.cost(layer)
+        cost = self.held.cost(layer)
         assert cost is not None, "the device has checked the layer"
         return {layer.name: cost.latency_ms}
 
@@ -157,15 +158,20 @@ class SimulatedDevice(Device):
         self.bits = model.bits
         self.batch = model.batch
 
+    @property
+    def bit_pairs(self) -> tuple[Pair, ...]:
+        """The weight and activation bits that the model knows together."""
+        return self.model.pairs
+
     def table(self, space: Space) -> BlockTable:
-        """Returns the costs of the whole vocabulary of a space, at every bitwidth of the device.
+        """Returns the costs of the whole vocabulary of a space, at every pair of bits of the device.
 
         Layers that the device refuses are left out: the table says which those are when a
         candidate needs them.
         """
         layers = [
-            replace(layer, weight_bits=bits, activation_bits=bits)
-            for layer, bits in product(space.vocabulary, self.bits)
+            replace(layer, weight_bits=weights, activation_bits=activations)
+            for layer, (weights, activations) in product(space.vocabulary, self.bit_pairs)
         ]
         return self.model.table(layers)
 
@@ -216,15 +222,6 @@ class SimulatedDevice(Device):
     def _fingerprint(self) -> Fingerprint:
         facts: dict[str, Fact] = {"device": self.name, "runtime": self.runtime}
         return Fingerprint({**facts, "threads": self.threads, "batch": self.batch, **self.model.facts()})
-
-
-def dpu_device(board: str = "zcu102") -> SimulatedDevice:
-    """Returns the device `fpga-BOARD-dpu`, the DPU of a board by its cycle model.
-
-    Raises:
-        InputError: no such board.
-    """
-    return SimulatedDevice(f"fpga-{board}-dpu", DpuModel(dpu.get_accelerator(board)))
 
 
 def table_device(path: Path) -> SimulatedDevice:

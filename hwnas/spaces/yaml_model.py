@@ -21,6 +21,8 @@ Lines = Mapping[tuple[str | int, ...], int] | None
 
 _MOST_BYTES = 1_000_000
 _MOST_ERRORS = 3
+# More are not listed where one of them is nearly what was written.
+_FEW_FIELDS = 15
 
 
 def read_yaml_text(path: Path, what: str) -> str:
@@ -112,7 +114,8 @@ def _said(error: "ErrorDetails", model: type[BaseModel]) -> Said:
         fields = _fields_at(model, path[:-1])
         near = difflib.get_close_matches(str(path[-1]), fields, n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""
-        return path, f"is no field: {hint}there are {', '.join(fields)}"
+        listed = "" if near and len(fields) > _FEW_FIELDS else f"there are {', '.join(fields)}"
+        return path, f"is no field: {hint}{listed}".strip()
     if kind in ("tuple_type", "list_type"):
         return path, f"must be a list of {path[-1]}, but got {type(value).__name__}"
     if kind in ("model_type", "dataclass_type"):

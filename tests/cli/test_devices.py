@@ -54,8 +54,11 @@ def test_yaml_is_of_one_device(hwnas: Run) -> None:
 
 
 def test_a_device_file_that_is_wrong_is_one_line(hwnas: Run, board: Path) -> None:
-    board.write_text("name: my-board\nruntime: dpu\nbord: zcu102\n")
-    refused(hwnas("profile", "--device", board), "board.yaml line 3: bord is no field: did you mean 'board'?")
+    board.write_text("name: my-board\nruntime: dpu\nclock_mz: 200\n")
+    refused(
+        hwnas("profile", "--device", board),
+        "board.yaml line 3: clock_mz is no field: did you mean 'clock_mhz'?",
+    )
 
 
 def test_profile_and_predict_know_a_device_file(hwnas: Run, board: Path, tmp_path: Path) -> None:
@@ -76,7 +79,8 @@ def test_a_search_goes_on_with_the_same_device_file_only(
     found = json.loads(good(hwnas(*words)).out)
     assert {one["deploy_on"] for one in found["candidates"]} == {"my-board"}
     config = json.loads((run / "config.json").read_text())
-    assert config["device_definitions"] == {"my-board": {"name": "my-board", "runtime": "dpu"}}
+    kept = config["device_definitions"]["my-board"]
+    assert (kept["name"], kept["runtime"], kept["clock_mhz"]) == ("my-board", "dpu", 281)
     assert json.loads(good(hwnas(*words)).out)["candidates"] == found["candidates"]
     # What was searched can be exported without the file.
     board.rename(tmp_path / "elsewhere.yaml")

@@ -11,7 +11,7 @@ import pytest
 from hwnas.cli.profile_run import Request
 from hwnas.cli.profile_show import next_command, show, stability
 from hwnas.profilers import Measurement, Protocol
-from hwnas.profilers.table_file import read_table
+from hwnas.profilers.tables.file import read_table
 from hwnas.units import parse_time_ms
 
 from .conftest import Ran
@@ -248,3 +248,18 @@ def test_blocks_are_measured_alone_and_the_table_says_what_its_sums_are_worth(
     ran = hwnas("profile", "--device", f"table:{table}", "--space", tmp_path / "tiny.yaml", "--samples", 5)
     assert ran.code == 0, ran.err
     assert "inverted bottlenecks" in ran.out
+
+
+def test_missing_blocks_are_listed_to_be_measured(hwnas: Run, tmp_path: Path) -> None:
+    table, wanted = tmp_path / "table.csv", tmp_path / "list.csv"
+    words = ("--store", tmp_path / "store.sqlite")
+    good = hwnas("profile", "--device", "fpga-kv260-dpu", "--samples", 3, "--table-out", table, *words)
+    assert good.code == 0, good.err
+    table.write_text("\n".join(table.read_text().splitlines()[:-3]) + "\n")
+    ran = hwnas("profile", "--device", f"table:{table}", "--missing", wanted, "--json")
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["missing"] == 3
+    assert wanted.read_text().count("# ") == 3 + 3  # device, batch, clock
+    ran = hwnas("profile", "--device", "cpu-ort", "--missing", wanted)
+    assert ran.code == 2
+    assert "give --device table:FILE.csv" in ran.err

@@ -8,8 +8,8 @@ import pytest
 from hwnas.profilers import get_device
 from hwnas.profilers.breakdown import Breakdown, breakdown, broken_down
 from hwnas.profilers.simulated import table_device
-from hwnas.profilers.table_file import write_table
 from hwnas.profilers.tables import BlockCost, BlockTable, block_key
+from hwnas.profilers.tables.file import write_table
 from hwnas.profilers.tvm.breakdown import step_ops
 from hwnas.profilers.tvm.device import TvmDevice
 from hwnas.profilers.tvm.kernels import Step

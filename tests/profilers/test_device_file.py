@@ -14,6 +14,8 @@ from hwnas.spaces import get_space, random_network
 
 CORE = max(os.sched_getaffinity(0))
 
+RUNTIMES = "tvm, onnxruntime, torch, table, dpu, bitfusion or bit-serial"
+
 
 @pytest.fixture
 def opened(tmp_path: Path):  # type: ignore[no-untyped-def]
@@ -104,7 +106,7 @@ energy: {{meter: hwmon, rails: ["*/vdd", som], boundary: "", window_s: 2.5}}
 
 def test_a_table_beside_the_file_is_found_from_anywhere(opened, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     from hwnas.profilers.simulated import SimulatedDevice
-    from hwnas.profilers.table_file import write_table
+    from hwnas.profilers.tables.file import write_table
 
     space = get_space("demo")
     dpu = get_device("fpga-zcu102-dpu")
@@ -121,11 +123,17 @@ def test_a_table_beside_the_file_is_found_from_anywhere(opened, tmp_path: Path) 
     ("text", "message"),
     [
         ("", "is empty; `hwnas devices cpu-ort --yaml` prints one to start from"),
-        ("- 1", "line 1: must be a mapping with name and runtime (tvm, onnxruntime, torch, table or dpu)"),
-        ("name: mine", "line 1: must have runtime too: tvm, onnxruntime, torch, table or dpu"),
+        (
+            "- 1",
+            f"line 1: must be a mapping with name and runtime ({RUNTIMES})",
+        ),
+        (
+            "name: mine",
+            f"line 1: must have runtime too: {RUNTIMES}",
+        ),
         (
             "name: mine\nruntime: ort",
-            "line 2: runtime must be tvm, onnxruntime, torch, table or dpu, but got 'ort'",
+            f"line 2: runtime must be {RUNTIMES}, but got 'ort'",
         ),
         ("runtime: torch", "line 1: must have name too"),
         ("name: My Device\nruntime: torch", "line 1: name must be up to 64 of a-z"),

@@ -16,7 +16,9 @@ def test_the_built_in_devices_are_there() -> None:
 
 
 def test_an_unknown_device_names_the_nearest() -> None:
-    with pytest.raises(InputError, match=r"unknown device 'cpu-rot': did you mean 'cpu-ort'\? known: cpu, "):
+    with pytest.raises(
+        InputError, match=r"unknown device 'cpu-rot': did you mean 'cpu-ort'\? known: bismo, bitfusion, cpu, "
+    ):
         get_device("cpu-rot")
 
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from hwnas.errors import InputError
+from hwnas.profilers import get_device
 from hwnas.profilers.device import Device
 from hwnas.profilers.protocol import Protocol
-from hwnas.profilers.simulated import SimulatedDevice, dpu_device, table_device
-from hwnas.profilers.table_file import write_table
+from hwnas.profilers.simulated import SimulatedDevice, table_device
+from hwnas.profilers.tables.file import write_table
 from hwnas.spaces import Candidates, Network, Space, get_space, random_network
 
 
@@ -27,7 +28,9 @@ def candidates(space: Space) -> Candidates:
 
 @pytest.fixture(scope="module")
 def device() -> SimulatedDevice:
-    return dpu_device()
+    found = get_device("fpga-zcu102-dpu")
+    assert isinstance(found, SimulatedDevice)
+    return found
 
 
 def networks(candidates: Candidates) -> list[Network]:
@@ -83,7 +86,7 @@ def test_the_artefact_lists_every_block_with_its_cost(
 
 def test_floating_point_is_refused(device: SimulatedDevice, space: Space, tmp_path: Path) -> None:
     network = random_network(space.layers(space.smallest()))
-    with pytest.raises(InputError, match="'fpga-zcu102-dpu' cannot run layer stem: the DPU runs 8 bits only"):
+    with pytest.raises(InputError, match="'fpga-zcu102-dpu' cannot run layer stem: it runs w8a8 bits only"):
         device.build(network, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -94,8 +97,8 @@ def test_the_table_lacks_floating_point_and_says_so(device: SimulatedDevice, spa
 
 
 def test_fingerprints_tell_models_apart_and_nothing_else(device: SimulatedDevice) -> None:
-    assert device.fingerprint().digest == dpu_device("zcu102").fingerprint().digest
-    assert device.fingerprint().digest != dpu_device("kv260").fingerprint().digest
+    assert device.fingerprint().digest == get_device("fpga-zcu102-dpu").fingerprint().digest
+    assert device.fingerprint().digest != get_device("fpga-kv260-dpu").fingerprint().digest
 
 
 @pytest.mark.parametrize(
@@ -149,8 +152,3 @@ class TestTableDevice:
     def test_a_block_that_the_table_lacks_is_refused(self, path: Path, candidates: Candidates) -> None:
         layer = replace(candidates.layers(0)[0], out_channels=17)
         assert "no row for conv 3->17" in str(table_device(path).refusal(layer))
-
-
-def test_an_unknown_board_is_refused() -> None:
-    with pytest.raises(InputError, match="unknown DPU board 'zcu999'"):
-        dpu_device("zcu999")

@@ -6,12 +6,12 @@ from typing import Any, cast
 import pytest
 
 from hwnas.errors import InputError, UnavailableError
+from hwnas.profilers import get_device
 from hwnas.profilers.device import Device
 from hwnas.profilers.energy.choice import asked_energy, measured_energy
 from hwnas.profilers.energy.meters import METERS, meters_here
 from hwnas.profilers.energy.model import EnergyModel
 from hwnas.profilers.energy.settings import EnergySettings
-from hwnas.profilers.simulated import dpu_device
 from tests.profilers.energy.conftest import Sysfs
 
 
@@ -64,11 +64,11 @@ def test_a_window_too_short_for_the_meter_is_refused(sysfs: Sysfs) -> None:
 
 def test_devices_that_no_meter_here_sees_are_refused() -> None:
     with pytest.raises(UnavailableError, match="no energy meter of this machine sees what device 'fpga"):
-        asked_energy("measured", dpu_device("zcu102"))
+        asked_energy("measured", get_device("fpga-zcu102-dpu"))
 
 
 def test_a_model_is_read_before_anything_is_measured(tmp_path: Path) -> None:
-    device = dpu_device("zcu102")
+    device = get_device("fpga-zcu102-dpu")
     assert asked_energy(None, device) is None
     assert isinstance(asked_energy("modelled", device), EnergyModel)
     with pytest.raises(InputError, match="cannot read the constants"):

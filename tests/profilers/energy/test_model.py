@@ -8,10 +8,9 @@ import pytest
 
 from hwnas.errors import InputError
 from hwnas.predictors import fit_and_score
-from hwnas.profilers import Store
+from hwnas.profilers import Store, get_device
 from hwnas.profilers.energy.model import modelled_energy_mj, read_energy_model, with_modelled_energy
 from hwnas.profilers.profile import profile
-from hwnas.profilers.simulated import dpu_device
 from hwnas.spaces import Candidates, Layer, get_space
 from tests.chains import at_bits
 
@@ -110,7 +109,7 @@ def test_measurements_get_modelled_energies_that_a_predictor_learns(tmp_path: Pa
     space = get_space("demo")
     candidates = Candidates.of_genomes(space, space.sample_genomes(60, np.random.default_rng(0)), 8, 8)
     with Store(tmp_path / "store.sqlite") as store:
-        taken = profile(dpu_device("zcu102"), candidates, store)
+        taken = profile(get_device("fpga-zcu102-dpu"), candidates, store)
     kept = with_modelled_energy(taken, candidates, BUILT_IN)
     assert kept == taken, "the DPU models its own"
     bare = [type(one)(**{**vars(one), "energy_mj": None, "energy_source": None}) for one in taken]
@@ -126,7 +125,7 @@ def test_imported_energies_are_not_overwritten(tmp_path: Path) -> None:
     space = get_space("demo")
     candidates = Candidates.of_genomes(space, space.sample_genomes(1, np.random.default_rng(0)), 8, 8)
     with Store(tmp_path / "store.sqlite") as store:
-        (one,) = profile(dpu_device("zcu102"), candidates, store)
+        (one,) = profile(get_device("fpga-zcu102-dpu"), candidates, store)
     imported = type(one)(**{**vars(one), "energy_source": "imported"})
     with pytest.raises(InputError, match="come from its block table"):
         with_modelled_energy([imported], candidates, BUILT_IN)

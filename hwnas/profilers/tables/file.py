@@ -91,16 +91,19 @@ def table_text(table: BlockTable) -> str:
         stream.write(f"# clock_mhz: {table.clock_mhz!r}\n")
     if table.validity:
         stream.write(f"# valid: {_one_line(table.validity)}\n")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    stream.write(",".join(COLUMNS) + "\n")
     if table.constant:
-        writer.writerow([_DEVICE_ROW, *[""] * len(_LAYER_COLUMNS), *_figures(table.constant)])
+        stream.write(_csv_line([_DEVICE_ROW, *[""] * len(_LAYER_COLUMNS), *_figures(table.constant)]))
     for layer, cost in table.rows.items():
-        fields = [getattr(layer, name) for name in _LAYER_COLUMNS]
-        writer.writerow(
-            [layer.kind, *(int(v) if isinstance(v, bool) else v for v in fields), *_figures(cost)]
-        )
+        stream.write(row_text(layer, cost))
     return stream.getvalue()
+
+
+def row_text(layer: Layer, cost: BlockCost | None = None) -> str:
+    """Returns the CSV line of a block; its figures are left empty where the cost is None."""
+    fields = [getattr(layer, name) for name in _LAYER_COLUMNS]
+    numbers = [int(value) if isinstance(value, bool) else value for value in fields]
+    return _csv_line([layer.kind, *numbers, *(_figures(cost) if cost else ("", "", ""))])
 
 
 def table_digest(table: BlockTable) -> str:
@@ -244,6 +247,12 @@ def _one_of(column: str, text: str, known: Sequence[str]) -> str:
     if text not in known:
         raise ValueError(f"{column} must be one of {', '.join(known)}, but got {_got(text)}")
     return text
+
+
+def _csv_line(cells: Sequence[object]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerow(cells)
+    return stream.getvalue()
 
 
 def _figures(cost: BlockCost) -> tuple[str, str, str]:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwnas.errors import InputError
-from hwnas.profilers.table_file import COLUMNS, read_table, table_digest, table_text, write_table
 from hwnas.profilers.tables import BlockCost, BlockTable, block_key, describe
+from hwnas.profilers.tables.file import COLUMNS, read_table, table_digest, table_text, write_table
 from hwnas.spaces import Candidates, Layer, Space, get_space
 from tests.chains import residual_chain
 
@@ -82,7 +82,9 @@ class TestSums:
         needing = sum(key in [block_key(layer) for layer in candidates.layers(i)] for i in range(30))
         poorer = BlockTable("board", {k: v for k, v in table.rows.items() if k != key})
         assert [block_key(layer) for layer in poorer.missing(candidates)] == [key]
-        with pytest.raises(InputError, match=f"{needing} of 30 candidates need.*{re.escape(describe(key))}"):
+        with pytest.raises(
+            InputError, match=f"{needing} of 30 candidates .* need.*{re.escape(describe(key))}"
+        ):
             poorer.latency_ms(candidates)
         with pytest.raises(InputError, match="the network needs"):
             poorer.total(candidates.layers(0))
@@ -249,6 +251,6 @@ class TestFile:
             read_table(tmp_path / "none.csv")
         with pytest.raises(InputError, match="cannot read block table"):
             read_table(tmp_path)
-        monkeypatch.setattr("hwnas.profilers.table_file.MAX_FILE_BYTES", 100)
+        monkeypatch.setattr("hwnas.profilers.tables.file.MAX_FILE_BYTES", 100)
         with pytest.raises(InputError, match="must be at most"):
             read_table(lines(tmp_path / "t.csv", CONV))

@@ -11,7 +11,10 @@ import pytest
 
 from hwnas.errors import InputError
 from hwnas.profilers import Device, Fingerprint, Measurement, Meter, Protocol, Store, get_device
-from hwnas.profilers.blocks import (
+from hwnas.profilers.measurement import Kind
+from hwnas.profilers.profile import measure_chains
+from hwnas.profilers.tables import BlockCost, BlockTable, block_key
+from hwnas.profilers.tables.blocks import (
     LEAST_MS,
     BlockPlan,
     Validity,
@@ -21,10 +24,7 @@ from hwnas.profilers.blocks import (
     repeat_noise_percent,
     repeated_rows,
 )
-from hwnas.profilers.measurement import Kind
-from hwnas.profilers.profile import measure_chains
-from hwnas.profilers.table_file import read_table, write_table
-from hwnas.profilers.tables import BlockCost, BlockTable, block_key
+from hwnas.profilers.tables.file import read_table, write_table
 from hwnas.spaces import Candidates, Layer, Network, Space, get_space, space_of_definition, subject_key
 
 START_MS, ENTRY_MS, EXIT_MS = 0.25, 2e-5, 1e-5

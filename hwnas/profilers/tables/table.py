@@ -1,7 +1,7 @@
 """Block tables: what each block costs on a device, by shape and bits, and their sums over networks.
 
 A sum of blocks is right for accelerators that run one block after the other by a fixed schedule.
-For anything with caches and threads, `hwnas.profilers.blocks` checks it against whole networks.
+For anything with caches and threads, `hwnas.profilers.tables.blocks` checks it against whole networks.
 """
 
 import math
@@ -112,8 +112,10 @@ class BlockTable:
         costs = [self.cost(layer) for layer in layers]
         absent = np.array([cost is None for cost in costs] + [False])
         if absent.any():
-            needing = int(absent[index].any(axis=1).sum())
-            raise self._lacks(layers, f"{needing} of {len(candidates)} candidates need")
+            rows = np.flatnonzero(absent[index].any(axis=1))
+            first = candidates[rows[:1]].ids[0]
+            needing = f"{len(rows)} of {len(candidates)} candidates (such as {first})"
+            raise self._lacks(layers, f"{needing} need")
         # The last entry is that of empty slots.
         values = np.array([figure(cost) for cost in costs if cost is not None] + [0.0])
         sums: Floats = values[index].sum(axis=1)
@@ -128,7 +130,8 @@ class BlockTable:
         more = f"; and {len(lacking) - _SHOWN} more" if len(lacking) > _SHOWN else ""
         return InputError(
             f"the block table of '{self.device}' must have every block that {needed_by}, but lacks "
-            f"{len(lacking)}: {shown}{more}; add these rows, or narrow the space or the bits"
+            f"{len(lacking)}: {shown}{more}; measure them (hwnas profile --device table:FILE "
+            "--missing LIST.csv writes all that the space needs), or narrow the space or the bits"
         )
 
 
