@@ -128,6 +128,12 @@ class Candidates:
         """Returns the analytic costs, one array of n for each."""
         return self.space.cost_table.costs(self.layer_ids, self.weight_bits, self.activation_bits)
 
+    def mean_bits(self) -> NDArray[np.float64]:
+        """Returns the mean of weight and activation bits over the layers with weights, [n]."""
+        used = (self.layer_ids >= 0) & self.space.quantizable_slots
+        summed = np.where(used, self.weight_bits + self.activation_bits, 0).sum(axis=1)
+        return np.asarray(summed / (2 * used.sum(axis=1)), np.float64)
+
     def first_of_each(self) -> Ints:
         """Returns the row numbers of the first candidate of each distinct kind, ascending."""
         rows = np.concatenate([self.genomes, self.weight_bits, self.activation_bits], axis=1)

@@ -17,6 +17,8 @@ class SupernetInfo:
         data: the name of the data set.
         data_fingerprint: the digest of the data set.
         metrics: figures taken after training, such as accuracies in percent.
+        bits: bitwidths that it was tuned for; none where it has only been trained in floating point.
+        start: where training went on from another supernet: its `digest` and its `recipe`.
         space_definition: what `space_of_definition` makes the space from, where no name stands for it.
     """
 
@@ -27,4 +29,6 @@ class SupernetInfo:
     data: str
     data_fingerprint: str
     metrics: Mapping[str, float] = field(default_factory=dict)
+    bits: tuple[int, ...] = ()
+    start: Mapping[str, Any] | None = None
     space_definition: Mapping[str, Any] | None = None

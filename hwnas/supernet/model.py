@@ -5,8 +5,8 @@ import hashlib
 import torch
 from torch import Tensor, nn
 
-from hwnas.spaces import Architecture, Op, Space
-from hwnas.supernet.chain import nest, norm_name, own_layers
+from hwnas.spaces import Architecture, BitwidthPolicy, Op, Space
+from hwnas.supernet.chain import finish, nest, norm_name, own_layers
 from hwnas.supernet.elastic import (
     ElasticConv2d,
     ElasticDepthwise,
@@ -16,6 +16,7 @@ from hwnas.supernet.elastic import (
     initialise,
 )
 from hwnas.supernet.info import SupernetInfo
+from hwnas.supernet.quantized_run import QuantizedRun, Ranges
 from hwnas.supernet.subnet import Subnet
 
 
@@ -48,17 +49,33 @@ class Supernet(nn.Module):
         if not any(parameter.is_meta for parameter in self.parameters()):
             initialise(self, generator or torch.Generator("cpu").manual_seed(0))
 
-    def forward(self, x_NCHW: Tensor, architecture: Architecture) -> Tensor:
-        """Returns logits [N, classes] of one architecture.
+    def forward(
+        self,
+        x_NCHW: Tensor,
+        architecture: Architecture,
+        bits: BitwidthPolicy | None = None,
+        ranges: Ranges | None = None,
+    ) -> Tensor:
+        """Returns logits [N, classes] of one architecture, under a bitwidth policy where one is given.
 
-        Any image size runs, also one that is not the architecture's own.
+        Any image size runs, also one that is not the architecture's own. Weights and activations
+        are then quantized as in an exported file, but for biases; gradients pass straight through.
+
+        Args:
+            x_NCHW: normalised images.
+            architecture: of the supernet's space.
+            bits: of each layer with weights; None is floating point.
+            ranges: of the activations, by the names of `activation_bits`; None takes those of the
+                batch at hand.
 
         Raises:
-            InputError: an architecture of another space.
+            InputError: an architecture of another space, or a policy for another number of layers.
         """
-        x = x_NCHW
-        for layer in own_layers(self.space, architecture):
-            x = self.get_submodule(layer.name)(x, layer)
+        layers = own_layers(self.space, architecture, bits)
+        run = QuantizedRun(layers, ranges) if any(layer.quantized for layer in layers) else None
+        x = x_NCHW if run is None else run.entry(x_NCHW)
+        for layer in layers:
+            x = self.get_submodule(layer.name)(x, layer, run.finish(layer.name) if run else finish)
         return x
 
     def extract(self, architecture: Architecture) -> Subnet:

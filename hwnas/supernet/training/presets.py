@@ -14,6 +14,7 @@ from hwnas.supernet.training.sampling import (
     Attentive,
     Fair,
     ProgressiveShrinking,
+    QuantizedSandwich,
     SamplingRule,
     Sandwich,
 )
@@ -37,7 +38,8 @@ def preset(
     """Returns a recipe by name; change any other field with `dataclasses.replace`.
 
     `sandwich` is the default recipe, `attentive` and `fair` are the same with other sampling rules;
-    `progressive` is `progressive_shrinking`.
+    `progressive` is Once-for-All's; `quantization-aware` tunes a trained supernet for few bits, and
+    so goes on from one.
 
     Args:
         name: one of `preset_names()`.
@@ -59,14 +61,17 @@ def adjusted(recipe: TrainRecipe, changes: Mapping[str, Any]) -> TrainRecipe:
     Args:
         recipe: left as it is.
         changes: new values by the names of fields; None leaves a field as it is. `subnets` is the
-            number of networks a step trains beside the largest and the smallest.
+            number of networks a step trains beside the largest and the smallest; `bits` are those
+            that quantization-aware training draws from.
 
     Raises:
-        InputError: a value out of its range, or `subnets` where the sampling rule sets them.
+        InputError: a value out of its range, or `subnets` or `bits` where the sampling rule has none.
     """
     wanted = {name: value for name, value in changes.items() if value is not None}
     if "subnets" in wanted:
         wanted["sampling"] = _with_subnets(recipe.sampling, wanted.pop("subnets"))
+    if "bits" in wanted:
+        wanted["sampling"] = _with_bits(wanted.get("sampling", recipe.sampling), wanted.pop("bits"))
     varied = {name: wanted.pop(name) for name in list(wanted) if name in Augmentation.__dataclass_fields__}
     if varied:
         augmentation = recipe.augmentation or Augmentation(shift_share=0.0, erase_probability=0.0)
@@ -75,11 +80,20 @@ def adjusted(recipe: TrainRecipe, changes: Mapping[str, Any]) -> TrainRecipe:
 
 
 def _with_subnets(rule: SamplingRule, subnets: int) -> SamplingRule:
-    if isinstance(rule, Sandwich):
+    if isinstance(rule, Sandwich | QuantizedSandwich):
         return replace(rule, num_random=subnets)
     if isinstance(rule, Attentive):
         return replace(rule, num_chosen=subnets)
-    raise InputError(f"--subnets is for sandwich and attentive; {rule.name} sampling sets the number itself")
+    raise InputError(
+        f"--subnets is for sandwich, attentive and quantization-aware; {rule.name} sampling sets the "
+        f"number itself"
+    )
+
+
+def _with_bits(rule: SamplingRule, bits: Sequence[int]) -> SamplingRule:
+    if isinstance(rule, QuantizedSandwich):
+        return replace(rule, bits=tuple(bits))
+    raise InputError(f"--bits is for the quantization-aware recipe; {rule.name} sampling has none")
 
 
 def _sandwich(space: Space, epochs: int | None, learning_rate: float | None) -> TrainRecipe:
@@ -97,6 +111,15 @@ def _attentive(space: Space, epochs: int | None, learning_rate: float | None) ->
 
 def _fair(space: Space, epochs: int | None, learning_rate: float | None) -> TrainRecipe:
     return replace(_sandwich(space, epochs, learning_rate), sampling=Fair())
+
+
+def _quantization_aware(space: Space, epochs: int | None, learning_rate: float | None) -> TrainRecipe:
+    """Returns a short run at a low rate: what the supernet knows is to be kept."""
+    return replace(
+        _sandwich(space, 4 if epochs is None else epochs, 1e-3 if learning_rate is None else learning_rate),
+        sampling=QuantizedSandwich(),
+        warmup_epochs=0.2,
+    )
 
 
 def _progressive(space: Space, epochs: int | None, learning_rate: float | None) -> TrainRecipe:
@@ -176,4 +199,5 @@ _PRESETS: dict[str, Callable[[Space, int | None, float | None], TrainRecipe]] = 
     "progressive": _progressive,
     "attentive": _attentive,
     "fair": _fair,
+    "quantization-aware": _quantization_aware,
 }

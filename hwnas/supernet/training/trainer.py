@@ -41,8 +41,9 @@ class Trainer:
         torch_device: str = "cpu",
         workers: int | None = None,
         group: Group = ONE_PROCESS,
+        start: Supernet | None = None,
     ) -> None:
-        """Makes fresh weights.
+        """Makes fresh weights, or copies those of `start`.
 
         Args:
             space: whose architectures are trained; its classes are those of the data.
@@ -51,6 +52,7 @@ class Trainer:
             torch_device: such as `cuda`.
             workers: processes that decode images; see `hwnas.data.loader.load`.
             group: the processes that share out each batch.
+            start: a supernet of the space, which is left as it is.
 
         Raises:
             InputError: data and space differ in the number of classes, there are fewer than two
@@ -77,6 +79,8 @@ class Trainer:
         self.steps = recipe.all_epochs * self.steps_per_epoch
         self.step = 0
         self.supernet = self._made(torch_generator(recipe.seed, Purpose.WEIGHTS, 0))
+        if start is not None:
+            self.supernet.load_state_dict(start.state_dict())
         self._dropout = Dropout(self.supernet, recipe.dropout) if recipe.dropout else None
         self.optimizer = make_optimizer(self.supernet, recipe)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
@@ -190,7 +194,7 @@ class Trainer:
             if size_px not in sized:
                 sized[size_px] = resize(x_NCHW, size_px).contiguous(memory_format=torch.channels_last)
             with self._autocast():
-                logits = self.supernet(sized[size_px], sampled.architecture)
+                logits = self.supernet(sized[size_px], sampled.architecture, sampled.bits)
             key = (sampled.target, size_px if sampled.target == "fixed" else 0)
             if sampled.target == "fixed" and key not in soft:
                 soft[key] = self._taught(sized[size_px], size_px)

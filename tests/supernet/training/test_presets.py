@@ -19,7 +19,7 @@ from hwnas.supernet import (
 
 
 def test_names_give_rules(space) -> None:
-    assert preset_names() == ["sandwich", "progressive", "attentive", "fair"]
+    assert preset_names() == ["sandwich", "progressive", "attentive", "fair", "quantization-aware"]
     assert preset("sandwich", space) == TrainRecipe()
     assert preset("attentive", space, epochs=3).sampling == Attentive()
     assert preset("fair", space, learning_rate=0.5) == TrainRecipe(sampling=Fair(), learning_rate=0.5)
