@@ -114,9 +114,9 @@ def _fair(space: Space, epochs: int | None, learning_rate: float | None) -> Trai
 
 
 def _quantization_aware(space: Space, epochs: int | None, learning_rate: float | None) -> TrainRecipe:
-    """Returns a short run at a low rate: what the supernet knows is to be kept."""
+    """Returns a short run at a tenth of the rate: what the supernet knows is to be kept."""
     return replace(
-        _sandwich(space, 4 if epochs is None else epochs, 1e-3 if learning_rate is None else learning_rate),
+        _sandwich(space, 7 if epochs is None else epochs, 4e-4 if learning_rate is None else learning_rate),
         sampling=QuantizedSandwich(),
         warmup_epochs=0.2,
     )

@@ -31,12 +31,15 @@ class QuantizedSandwich(SamplingRule):
         num_random: how many random architectures a step runs under random policies.
         num_float: how many random architectures a step runs in floating point.
         student_weight: of the loss of each network but the largest, whose weight is 1.
+        learned_steps: whether step sizes are learned beside the weights (LSQ); without, they follow
+            from the weights and from the batch at hand.
     """
 
     bits: tuple[int, ...] = (4, 6, 8)
     num_random: int = 3
     num_float: int = 1
     student_weight: float = 1.0
+    learned_steps: bool = False
     name: ClassVar[str] = "quantized_sandwich"
 
     def __post_init__(self) -> None:
