@@ -44,6 +44,10 @@ def train(
         str | None,
         typer.Option("--bits", help="Bitwidths of quantization-aware training, such as 4,6,8 (its default)."),
     ] = None,
+    learned_steps: Annotated[
+        bool | None,
+        typer.Option("--learned-steps", help="Learn its step sizes (LSQ) beside the weights."),
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="Passes over the train split, over all phases.")
     ] = None,
@@ -165,6 +169,7 @@ def train(
                 "matrix_rate": matrix_rate,
                 "subnets": subnets,
                 "bits": parsed_bits(bits) or None,
+                "learned_steps": learned_steps,
                 "warmup_epochs": warmup_epochs,
                 "weight_decay": weight_decay,
                 "label_smoothing": label_smoothing,

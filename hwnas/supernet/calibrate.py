@@ -23,7 +23,7 @@ def calibrated(subnet: Subnet, layers: Sequence[Layer], batches: Iterable[Tensor
     normalisation into them, since every output channel has a scale of its own.
 
     Args:
-        subnet: its statistics are replaced.
+        subnet: extracted under the same bits; its statistics are replaced.
         layers: its chain with bits; where all is floating point, this is plain recalibration.
         batches: float images [n, C, H, W] of the calibrate split.
 
@@ -31,7 +31,7 @@ def calibrated(subnet: Subnet, layers: Sequence[Layer], batches: Iterable[Tensor
         InputError: there is no batch, one in which a normalisation sees a single value, or a tensor
             that is not finite.
     """
-    run = QuantizedRun(layers, keep=True)
+    run = QuantizedRun(layers, keep=True, factors=subnet.factors)
     with _quantized_weights(subnet, layers):
         recalibrate_in_place(subnet, batches, lambda x_NCHW: subnet(x_NCHW, run))
     return to_network(subnet.cpu(), layers, run.averages())

@@ -17,10 +17,13 @@ from torch.nn import functional
 from hwnas.spaces import FLOAT_BITS, Layer, Op
 from hwnas.supernet.chain import OnTensor, finish, norm_name, run_ops
 from hwnas.supernet.fake_quantize import fake_quantized_weight
+from hwnas.supernet.learned_steps import LearnedSteps
 
 
 class ElasticConv2d(nn.Module):
     """A dense convolution that uses its first input and output channels."""
+
+    steps: LearnedSteps | None = None
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, bias: bool) -> None:
         super().__init__()
@@ -30,7 +33,7 @@ class ElasticConv2d(nn.Module):
     def forward(self, x_NCHW: Tensor, op: Op, bits: int = FLOAT_BITS) -> Tensor:
         """Returns [N, op.out_channels, H', W'] with padding K // 2."""
         part = self.active(op)
-        weight = fake_quantized_weight(part["weight"], bits)
+        weight = quantized_part(self, part["weight"], bits)
         return functional.conv2d(x_NCHW, weight, part.get("bias"), op.stride, op.kernel // 2)
 
     def active(self, op: Op) -> dict[str, Tensor]:
@@ -49,6 +52,8 @@ class ElasticDepthwise(nn.Module):
     Source: Once-for-All (Cai et al., 2020), section 3.3, "elastic kernel size".
     """
 
+    steps: LearnedSteps | None = None
+
     def __init__(self, channels: int, kernels: Sequence[int]) -> None:
         super().__init__()
         self.kernels = tuple(sorted(kernels, reverse=True))
@@ -62,7 +67,7 @@ class ElasticDepthwise(nn.Module):
 
     def forward(self, x_NCHW: Tensor, op: Op, bits: int = FLOAT_BITS) -> Tensor:
         """Returns [N, C, H', W'] with padding K // 2."""
-        weight = fake_quantized_weight(self.active(op)["weight"], bits)
+        weight = quantized_part(self, self.active(op)["weight"], bits)
         return functional.conv2d(x_NCHW, weight, None, op.stride, op.kernel // 2, groups=op.in_channels)
 
     def active(self, op: Op) -> dict[str, Tensor]:
@@ -122,6 +127,8 @@ class ElasticNorm(nn.Module):
 class ElasticLinear(nn.Module):
     """A linear layer that uses its first inputs and all of its outputs."""
 
+    steps: LearnedSteps | None = None
+
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
@@ -130,12 +137,21 @@ class ElasticLinear(nn.Module):
     def forward(self, x_NC11: Tensor, op: Op, bits: int = FLOAT_BITS) -> Tensor:
         """Returns [N, out_features]."""
         part = self.active(op)
-        weight = fake_quantized_weight(part["weight"], bits)
+        weight = quantized_part(self, part["weight"], bits)
         return functional.linear(x_NC11.flatten(1), weight, part["bias"])
 
     def active(self, op: Op) -> dict[str, Tensor]:
         """Returns the tensors in use, by name: views."""
         return {"weight": self.weight[:, : op.in_channels], "bias": self.bias}
+
+
+Elastic = ElasticConv2d | ElasticDepthwise | ElasticLinear
+
+
+def quantized_part(module: Elastic, weight: Tensor, bits: int) -> Tensor:
+    """Returns a part [out, ...] of a module's weight after quantizing and back, by its own learned steps."""
+    factor = None if module.steps is None else module.steps.factor(bits, len(weight))
+    return fake_quantized_weight(weight, bits, factor)
 
 
 class ElasticLayer(nn.Module):

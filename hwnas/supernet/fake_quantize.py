@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from hwnas.profilers.quantizer import CLIP_PARTS, CLIPPED_BITS
+from hwnas.profilers.quantizer import CLIP_PARTS, CLIPPED_BITS, MAX_BITS
 from hwnas.spaces import FLOAT_BITS
 from hwnas.spaces.layer import Activation
+from hwnas.supernet.learned_steps import learned_quantized
 
 # A range or a channel below this holds nothing, as in the quantizer.
 _NOTHING = 1e-12
@@ -42,11 +43,22 @@ def weight_steps(weight: Tensor, bits: int) -> Tensor:
     return steps.view(-1, *[1] * (weight.ndim - 1))
 
 
-def fake_quantized_weight(weight: Tensor, bits: int) -> Tensor:
-    """Returns the weights [out, ...] after quantizing and back; its gradient is the weights' own."""
+def fake_quantized_weight(weight: Tensor, bits: int, factor: Tensor | None = None) -> Tensor:
+    """Returns the weights [out, ...] after quantizing and back; its gradient is the weights' own.
+
+    Args:
+        weight: [out, ...].
+        bits: 32 leaves the weights as they are.
+        factor: learned, [out], on the steps; they end at what reaches the largest magnitude, so that
+            the largest integer is in use and who reads the result finds the very same steps.
+    """
     if bits == FLOAT_BITS:
         return weight
     limit, steps = 2 ** (bits - 1) - 1, weight_steps(weight, bits)
+    if factor is not None:
+        most = weight_steps(weight, MAX_BITS) * ((2 ** (MAX_BITS - 1) - 1) / limit)
+        steps = torch.minimum(steps * factor.view(-1, *[1] * (weight.ndim - 1)), most)
+        return learned_quantized(weight, steps, -limit, limit)
     made = (weight.detach() / steps).round_().clamp_(-limit, limit).mul_(steps)
     straight: Tensor = _Straight.apply(weight, made)
     return straight
@@ -87,18 +99,24 @@ class ActivationStep(NamedTuple):
 
 
 def activation_step(ends: Range, bits: int) -> ActivationStep:
-    """Returns what `quantizer.activation_quantizer` says of a range."""
+    """Returns what `quantizer.activation_quantizer` says of a range; the scale has the ends' gradient."""
     levels = 2**bits - 1
     low, high = ends.low.clamp(max=0.0), ends.high.clamp(min=0.0)
     scale = (high - low) / levels
     empty = scale < _NOTHING
     scale = torch.where(empty, torch.ones_like(scale), scale)
-    lowest = torch.where(empty, torch.zeros_like(scale), (low / scale).round().clamp(-levels, 0))
+    lowest = (low / scale).detach().round().clamp(-levels, 0)
+    lowest = torch.where(empty, torch.zeros_like(lowest), lowest)
     return ActivationStep(scale, lowest, lowest + levels)
 
 
 def fake_quantized(x: Tensor, step: ActivationStep) -> Tensor:
-    """Returns an activation after quantizing and back; what is clipped has no gradient."""
+    """Returns an activation after quantizing and back; what is clipped has no gradient.
+
+    Where the step is learned, its scale has one.
+    """
+    if step.scale.requires_grad:
+        return learned_quantized(x, *step)
     made: Tensor = _FakeQuantized.apply(x, *step)
     return made
 

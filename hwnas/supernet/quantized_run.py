@@ -25,15 +25,23 @@ class QuantizedRun:
         seen: the ranges of each batch by tensor, in order, where they were asked to be kept.
     """
 
-    def __init__(self, layers: Sequence[Layer], ranges: Ranges | None = None, keep: bool = False) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        ranges: Ranges | None = None,
+        keep: bool = False,
+        factors: Mapping[str, Tensor] | None = None,
+    ) -> None:
         """Takes the chain with its bits.
 
         Args:
             layers: named, with bits.
             ranges: low and high end by tensor; None takes them from each batch.
             keep: whether to keep what is found in `seen`.
+            factors: learned, by tensor, on the ranges found in a batch; those given have them already.
         """
         self._bits, self._ranges, self._keep = activation_bits(layers), ranges, keep
+        self._factors = factors or {}
         self.seen: defaultdict[str, list[Range]] = defaultdict(list)
 
     def entry(self, x_NCHW: Tensor) -> Tensor:
@@ -79,6 +87,8 @@ class QuantizedRun:
             ends = Range(*(x.new_tensor(end) for end in self._ranges[name]))
         else:
             ends = range_of(x, bits, before)
+            if name in self._factors:
+                ends = Range(*(end * self._factors[name] for end in ends))
         if self._keep:
-            self.seen[name].append(ends)
+            self.seen[name].append(Range(*(end.detach() for end in ends)))
         return fake_quantized(x, activation_step(ends, bits))

@@ -1,6 +1,6 @@
 """The static network: one architecture cut out, of torch's own modules alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ class Subnet(nn.Module):
 
     Attributes:
         layers: the chain it was built from.
+        factors: learned, by tensor, on the ranges of activations; none where no steps are learned.
     """
 
     def __init__(
@@ -24,6 +25,7 @@ class Subnet(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = tuple(layers)
+        self.factors: Mapping[str, Tensor] = {}
         for layer in self.layers:
             nest(self, layer.name, StaticLayer(layer, norm_eps, device))
 

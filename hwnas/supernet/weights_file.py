@@ -20,7 +20,7 @@ from hwnas.supernet.model import Supernet
 _FORMAT = "hwnas-supernet-1"
 _HEADER_LIMIT_BYTES = 16 * 2**20
 # What files of earlier versions do not have, and what stands for it.
-_LATER_FIELDS = {"space_definition": "null", "bits": "[]", "start": "null"}
+_LATER_FIELDS = {"space_definition": "null", "bits": "[]", "learned_steps": "false", "start": "null"}
 _FIELDS = ("space", "num_classes", "image_sizes", "recipe", "data", "data_fingerprint", "metrics")
 
 
@@ -136,7 +136,7 @@ def _info(path: Path, metadata: dict[str, str]) -> SupernetInfo:
         info = SupernetInfo(**fields)
         ok = isinstance(info.space, str) and isinstance(info.num_classes, int)
         ok = ok and isinstance(info.space_definition, dict | None) and isinstance(info.start, dict | None)
-        ok = ok and all(isinstance(bits, int) for bits in info.bits)
+        ok = ok and all(isinstance(bits, int) for bits in info.bits) and isinstance(info.learned_steps, bool)
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"supernet {path} has damaged metadata ({error!r}); make it anew") from error
     if not ok:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hwnas.data import Dataset
 from hwnas.errors import InputError
-from hwnas.spaces import Architecture, Candidates, Layer, Network
+from hwnas.spaces import Architecture, BitwidthPolicy, Candidates, Layer, Network
 from hwnas.supernet.calibrate import calibrated
 from hwnas.supernet.chain import channels_last
 from hwnas.supernet.evaluation.images import SizedImages
@@ -105,8 +105,8 @@ class Evaluator:
         """
         return recalibrate_in_place(self._extracted(architecture), self._calibration(architecture["r"]))
 
-    def _extracted(self, architecture: Architecture) -> Subnet:
-        return channels_last(self.supernet.extract(architecture)).to(self.settings.torch_device)
+    def _extracted(self, architecture: Architecture, bits: BitwidthPolicy | None = None) -> Subnet:
+        return channels_last(self.supernet.extract(architecture, bits)).to(self.settings.torch_device)
 
     def prepare(self, candidates: Candidates, row: int) -> Prepared:
         """Returns one candidate, calibrated under its own bits, folded and quantized; always the same.
@@ -114,7 +114,8 @@ class Evaluator:
         Raises:
             InputError: a candidate of another space, or an empty calibrate split.
         """
-        subnet = self._extracted(candidates[[row]].unpack()[0].architecture)
+        (candidate,) = candidates[[row]].unpack()
+        subnet = self._extracted(candidate.architecture, candidate.bits)
         layers = candidates.layers(row)
         network = calibrated(subnet, layers, self._calibration(layers[0].in_size_px))
         return Prepared(network, FoldedNetwork(network).eval().to(self.settings.torch_device))

@@ -62,16 +62,21 @@ def adjusted(recipe: TrainRecipe, changes: Mapping[str, Any]) -> TrainRecipe:
         recipe: left as it is.
         changes: new values by the names of fields; None leaves a field as it is. `subnets` is the
             number of networks a step trains beside the largest and the smallest; `bits` are those
-            that quantization-aware training draws from.
+            that quantization-aware training draws from, and `learned_steps` whether it learns step
+            sizes.
 
     Raises:
-        InputError: a value out of its range, or `subnets` or `bits` where the sampling rule has none.
+        InputError: a value out of its range, or `subnets`, `bits` or `learned_steps` where the
+            sampling rule has none.
     """
     wanted = {name: value for name, value in changes.items() if value is not None}
     if "subnets" in wanted:
         wanted["sampling"] = _with_subnets(recipe.sampling, wanted.pop("subnets"))
     if "bits" in wanted:
         wanted["sampling"] = _with_bits(wanted.get("sampling", recipe.sampling), wanted.pop("bits"))
+    if "learned_steps" in wanted:
+        rule = wanted.get("sampling", recipe.sampling)
+        wanted["sampling"] = _with_learned_steps(rule, wanted.pop("learned_steps"))
     varied = {name: wanted.pop(name) for name in list(wanted) if name in Augmentation.__dataclass_fields__}
     if varied:
         augmentation = recipe.augmentation or Augmentation(shift_share=0.0, erase_probability=0.0)
@@ -94,6 +99,12 @@ def _with_bits(rule: SamplingRule, bits: Sequence[int]) -> SamplingRule:
     if isinstance(rule, QuantizedSandwich):
         return replace(rule, bits=tuple(bits))
     raise InputError(f"--bits is for the quantization-aware recipe; {rule.name} sampling has none")
+
+
+def _with_learned_steps(rule: SamplingRule, learned: bool) -> SamplingRule:
+    if isinstance(rule, QuantizedSandwich):
+        return replace(rule, learned_steps=learned)
+    raise InputError(f"--learned-steps is for the quantization-aware recipe, not for {rule.name} sampling")
 
 
 def _sandwich(space: Space, epochs: int | None, learning_rate: float | None) -> TrainRecipe:

@@ -19,7 +19,6 @@ from hwnas.supernet.training.board import Board
 from hwnas.supernet.training.checkpoint import load_checkpoint, save_checkpoint, saved_step
 from hwnas.supernet.training.distributed import ONE_PROCESS, Group, ProcessEnded, ending
 from hwnas.supernet.training.recipe import TrainRecipe
-from hwnas.supernet.training.sampling import QuantizedSandwich
 from hwnas.supernet.training.trainer import Trainer
 from hwnas.supernet.weights_file import read_info, save_supernet
 
@@ -158,20 +157,13 @@ def _finish(trainer: Trainer, output: Path, identity: dict[str, Any], board: Boa
         num_classes=space.num_classes,
         image_sizes=space.image_sizes,
         data=trainer.dataset.name,
-        bits=_tuned_bits(trainer.recipe),
+        bits=trainer.recipe.bits,
+        learned_steps=trainer.recipe.learned_steps,
     )
     metrics = _metrics(supernet, trainer.dataset)
     supernet.info = replace(supernet.info, metrics=metrics)
     board.write(metrics, trainer.step)
     save_supernet(supernet, output)
-
-
-def _tuned_bits(recipe: TrainRecipe) -> tuple[int, ...]:
-    """Returns the bitwidths that any phase trains for, ascending."""
-    rules = [phase.sampling for phase in recipe.phases]
-    return tuple(
-        sorted({bits for rule in rules if isinstance(rule, QuantizedSandwich) for bits in rule.bits})
-    )
 
 
 def _identity(space: Space, dataset: Dataset, recipe: TrainRecipe, start: Supernet | None) -> dict[str, Any]:

@@ -56,7 +56,8 @@ class Trainer:
 
         Raises:
             InputError: data and space differ in the number of classes, there are fewer than two
-                images to train on, a batch cannot be shared evenly, or fp16 without a GPU.
+                images to train on, a batch cannot be shared evenly, fp16 without a GPU, or learned
+                steps in `start` that the recipe does not learn.
         """
         if dataset.num_classes != space.num_classes:
             raise InputError(
@@ -80,7 +81,7 @@ class Trainer:
         self.step = 0
         self.supernet = self._made(torch_generator(recipe.seed, Purpose.WEIGHTS, 0))
         if start is not None:
-            self.supernet.load_state_dict(start.state_dict())
+            self._begin_with(start)
         self._dropout = Dropout(self.supernet, recipe.dropout) if recipe.dropout else None
         self.optimizer = make_optimizer(self.supernet, recipe)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
@@ -125,7 +126,7 @@ class Trainer:
 
     def trained(self) -> Supernet:
         """Returns the supernet to keep, a copy: averaged weights where the recipe has them."""
-        supernet = Supernet(self.space)
+        supernet = self._fresh()
         supernet.load_state_dict(self.supernet.state_dict() if self.average is None else self.average)
         return supernet.eval()
 
@@ -238,8 +239,30 @@ class Trainer:
                 part.momentum = 0.0
         return teacher
 
+    def _begin_with(self, start: Supernet) -> None:
+        """Takes over weights and statistics; steps that are to be learned anew begin at 1."""
+        own, given = self.supernet.state_dict(), start.state_dict()
+        unknown = sorted(given.keys() - own.keys())
+        if unknown:
+            raise InputError(
+                f"the supernet to go on from has learned steps, such as {unknown[0]}, that the recipe does "
+                f"not learn; add --learned-steps and the same --bits"
+            )
+        fits = all(own[name].shape == tensor.shape for name, tensor in given.items())
+        if not fits:
+            raise InputError(
+                "the supernet to go on from has learned steps for other bits than the recipe; give the same"
+            )
+        self.supernet.load_state_dict(own | given)
+
+    def _fresh(self, generator: torch.Generator | None = None) -> Supernet:
+        supernet = Supernet(self.space, generator)
+        if self.recipe.learned_steps:
+            supernet.learn_steps(self.recipe.bits)
+        return supernet
+
     def _made(self, generator: torch.Generator | None) -> Supernet:
-        supernet = channels_last(Supernet(self.space, generator)).to(self.device).train()
+        supernet = channels_last(self._fresh(generator)).to(self.device).train()
         if self.group.size > 1 and self.recipe.sync_norm:
             batch_norm = synchronised(self.group)
             for part in supernet.modules():
