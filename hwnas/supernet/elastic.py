@@ -23,10 +23,11 @@ from hwnas.supernet.learned_steps import LearnedSteps
 class ElasticConv2d(nn.Module):
     """A dense convolution that uses its first input and output channels."""
 
-    steps: LearnedSteps | None = None
+    steps: LearnedSteps | None
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, bias: bool) -> None:
         super().__init__()
+        self.register_module("steps", None)
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel, kernel))
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
 
@@ -52,10 +53,11 @@ class ElasticDepthwise(nn.Module):
     Source: Once-for-All (Cai et al., 2020), section 3.3, "elastic kernel size".
     """
 
-    steps: LearnedSteps | None = None
+    steps: LearnedSteps | None
 
     def __init__(self, channels: int, kernels: Sequence[int]) -> None:
         super().__init__()
+        self.register_module("steps", None)
         self.kernels = tuple(sorted(kernels, reverse=True))
         self.weight = nn.Parameter(torch.empty(channels, 1, self.kernels[0], self.kernels[0]))
         self.transforms = nn.ParameterDict(
@@ -127,10 +129,11 @@ class ElasticNorm(nn.Module):
 class ElasticLinear(nn.Module):
     """A linear layer that uses its first inputs and all of its outputs."""
 
-    steps: LearnedSteps | None = None
+    steps: LearnedSteps | None
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
+        self.register_module("steps", None)
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
         self.bias = nn.Parameter(torch.empty(out_features))
 

@@ -58,9 +58,10 @@ def fake_quantized_weight(weight: Tensor, bits: int, factor: Tensor | None = Non
     if factor is not None:
         most = weight_steps(weight, MAX_BITS) * ((2 ** (MAX_BITS - 1) - 1) / limit)
         steps = torch.minimum(steps * factor.view(-1, *[1] * (weight.ndim - 1)), most)
-        return learned_quantized(weight, steps, -limit, limit)
+        end = steps.new_tensor(limit)
+        return learned_quantized(weight, steps, -end, end)
     made = (weight.detach() / steps).round_().clamp_(-limit, limit).mul_(steps)
-    straight: Tensor = _Straight.apply(weight, made)
+    straight: Tensor = _Straight.apply(weight, made)  # type: ignore[no-untyped-call]
     return straight
 
 
@@ -73,7 +74,7 @@ class _Straight(torch.autograd.Function):
         return made
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Returns the gradient as it is."""
         return gradient, None
 
@@ -117,7 +118,7 @@ def fake_quantized(x: Tensor, step: ActivationStep) -> Tensor:
     """
     if step.scale.requires_grad:
         return learned_quantized(x, *step)
-    made: Tensor = _FakeQuantized.apply(x, *step)
+    made: Tensor = _FakeQuantized.apply(x, *step)  # type: ignore[no-untyped-call]
     return made
 
 
@@ -135,7 +136,7 @@ class _FakeQuantized(torch.autograd.Function):
         return kept.mul_(scale)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Returns the gradient where nothing was clipped."""
         (inside,) = ctx.saved_tensors
         return gradient * inside, None, None, None

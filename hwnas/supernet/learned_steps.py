@@ -7,7 +7,6 @@ Source: Learned Step Size Quantization (Esser et al., 2020), sections 2.1 and 2.
 the factors are ours.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -32,21 +31,21 @@ class LearnedSteps(nn.Module):
         return torch.exp2(self.log2[self.bits.index(bits), :channels]) if bits in self.bits else None
 
 
-def learned_quantized(x: Tensor, scale: Tensor, lowest: Tensor | int, highest: Tensor | int) -> Tensor:
+def learned_quantized(x: Tensor, scale: Tensor, lowest: Tensor, highest: Tensor) -> Tensor:
     """Returns x after quantizing and back, with gradients for x where it is not clipped, and for the scale.
 
     Args:
         x: any shape.
         scale: above zero, a shape that x broadcasts with.
-        lowest, highest: the integers at the ends of the range.
+        lowest, highest: the integers at the ends of the range, without dimensions.
     """
-    levels = float(max(abs(lowest), abs(highest)))
-    scale = _damped(scale, 1 / math.sqrt(max(1.0, x.numel() / scale.numel() * levels)))
+    levels = torch.maximum(-lowest, highest)
+    scale = _damped(scale, (x.numel() / scale.numel() * levels).rsqrt())
     places = x / scale
     rounded = places + (places.round() - places).detach()
     return rounded.clamp(lowest, highest) * scale
 
 
-def _damped(x: Tensor, share: float) -> Tensor:
+def _damped(x: Tensor, share: Tensor) -> Tensor:
     """Returns x with so much of its gradient: a step moves no faster than the values it serves."""
     return share * x + (x - share * x).detach()

@@ -43,7 +43,7 @@ class Supernet(nn.Module):
             the images alone.
     """
 
-    activation_steps: nn.ModuleDict | None = None
+    activation_steps: nn.ModuleDict | None
 
     def __init__(
         self,
@@ -58,6 +58,7 @@ class Supernet(nn.Module):
         super().__init__()
         self.space = space
         self.info = info
+        self.register_module("activation_steps", None)
         for slot, choices in space.slot_choices.items():
             nest(self, slot, ElasticLayer(choices, space.norm_eps))
         if info is not None and info.learned_steps:

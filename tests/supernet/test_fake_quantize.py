@@ -81,15 +81,14 @@ def test_the_range_leaves_out_the_rarest_values_and_more_of_them_at_few_bits() -
     x = drawn(3, 8, 16, 16, 16)
     x[0, 0, 0, 0] = 1e6  # one in 32,768
     eight, four = range_of(x, 8), range_of(x, 4)
-    assert float(eight.high) < 10
+    assert 2 < float(four.high) < 10
     assert float(four.high) < float(eight.high)
     assert float(four.low) > float(eight.low)
-    assert float(four.high) > 2
 
 
-@pytest.mark.parametrize("channels", [1, 3, 24, 96])
+@pytest.mark.parametrize("channels", [1, 3, 40])
 def test_ranges_look_at_all_channels_alike(channels: int) -> None:
-    x = torch.zeros(50, channels, 40, 40)
+    x = torch.zeros(20, channels, 40, 40)
     for channel in range(channels):
         alone = x.clone()
         alone[:, channel] = 1.0

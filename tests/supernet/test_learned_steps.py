@@ -36,7 +36,7 @@ def test_the_gradient_of_a_step_is_as_published() -> None:
     """Hand-computed: x / s = 0.3, 1.6, 9 at integers up to 7."""
     x = torch.tensor([[0.6, 3.2, 18.0]], requires_grad=True)
     scale = torch.tensor([[2.0]], requires_grad=True)
-    made = learned_quantized(x, scale, -7, 7)
+    made = learned_quantized(x, scale, torch.tensor(-7.0), torch.tensor(7.0))
     assert made.tolist() == [[0, 4, 14]]
     made.sum().backward()
     assert x.grad is not None

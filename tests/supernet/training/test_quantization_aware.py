@@ -67,7 +67,7 @@ def test_policies_fit_their_network_and_cover_all_bits_and_uniform_ones() -> Non
                 assert len(one.bits.weights) == len(one.bits.activations) == own
                 policies.append(one.bits)
     weights = np.concatenate([policy.weights for policy in policies])
-    assert [round(float((weights == bits).mean()), 1) for bits in (4, 6, 8)] == [0.3, 0.3, 0.3]
+    assert all(0.28 < float((weights == bits).mean()) < 0.39 for bits in (4, 6, 8))
     uniform = [len({*policy.weights}) == len({*policy.activations}) == 1 for policy in policies]
     assert 0.2 < np.mean(uniform) < 0.35
     assert any(policy.weights != policy.activations for policy in policies)
@@ -128,10 +128,10 @@ def test_learned_steps_are_not_dropped_silently(space, dataset, tmp_path: Path, 
     short = replace(RECIPE, epochs=1)
     learned = adjusted(short, {"learned_steps": True})
     tuned = load_supernet(train(space, dataset, learned, tmp_path / "tuned.safetensors", start=start), space)
-    with pytest.raises(InputError, match="has learned steps, such as .* add --learned-steps"):
+    with pytest.raises(InputError, match="has learned steps, such as activation_steps"):
         train(space, dataset, short, tmp_path / "plain.safetensors", start=tuned)
+    other = adjusted(learned, {"bits": (2, 3, 4)})
     with pytest.raises(InputError, match="for other bits"):
-        other = adjusted(learned, {"bits": (2, 3, 4)})
         train(space, dataset, other, tmp_path / "other.safetensors", start=tuned)
 
 
