@@ -1,9 +1,8 @@
 import pytest
 import torch
 
-from hwnas.spaces import BitwidthPolicy
-from hwnas.supernet import FoldedNetwork, Supernet, SupernetInfo, load_supernet, save_supernet
-from hwnas.supernet.calibrate import calibrated
+from hwnas.spaces import FLOAT_BITS, BitwidthPolicy
+from hwnas.supernet import FoldedNetwork, Supernet, SupernetInfo, calibrated, load_supernet, save_supernet
 from hwnas.supernet.chain import own_layers
 from hwnas.supernet.fake_quantize import fake_quantized_weight
 from hwnas.supernet.learned_steps import LearnedSteps, learned_quantized
@@ -83,18 +82,25 @@ def test_every_factor_in_use_learns(space, images) -> None:
     assert gradient[0].abs().sum() > 0
 
 
-def test_the_calibrated_network_has_the_learned_steps(space, images) -> None:
-    supernet = learned(space)
-    for bits in (4, 8):
-        architecture = space.largest()
-        policy = uniform(space, architecture, bits)
-        layers = own_layers(space, architecture, policy)
-        network = calibrated(supernet.extract(architecture, policy), layers, [images])
-        with torch.inference_mode():
-            expected = supernet.train()(images, architecture, policy)
-            found = FoldedNetwork(network)(images)
-        assert float((found - expected).norm() / expected.norm()) < 0.08
-        supernet.eval()
+@pytest.mark.parametrize(("weights", "activations", "limit"), [(4, FLOAT_BITS, 1e-3), (8, 8, 0.08)])
+def test_the_calibrated_network_has_the_learned_steps(
+    space, images, weights: int, activations: int, limit: float
+) -> None:
+    supernet, architecture = learned(space), space.largest()
+    own = sum(layer.quantizable for layer in space.layers(architecture))
+    policy = BitwidthPolicy((weights,) * own, (activations,) * own)
+    layers = own_layers(space, architecture, policy)
+    network = calibrated(supernet.extract(architecture, policy), layers, [images])
+    without = calibrated(telling(space).extract(architecture, policy), layers, [images])
+    with torch.inference_mode():
+        expected = supernet.train()(images, architecture, policy)
+        found, other = FoldedNetwork(network)(images), FoldedNetwork(without)(images)
+    assert relative_error(found, expected) < limit
+    assert relative_error(other, expected) > 2 * limit
+
+
+def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((found - expected).norm() / expected.norm())
 
 
 def test_steps_are_kept_in_the_file(space, images, tmp_path) -> None:

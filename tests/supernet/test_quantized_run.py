@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hwnas.data import get_dataset
+from hwnas.data.digits import SplitSizes, digits
 from hwnas.errors import InputError
 from hwnas.profilers.quantizer import fake_quantized_weight
 from hwnas.spaces import FLOAT_BITS, BitwidthPolicy, Candidates, activation_bits
@@ -76,7 +76,8 @@ def test_the_supernet_equals_the_network_that_devices_and_files_get(space, image
 @pytest.mark.skipif(not demo_supernet_path().exists(), reason="the demo supernet is not in this checkout")
 def test_a_trained_supernet_agrees_with_its_networks_at_few_bits() -> None:
     supernet = load_supernet(demo_supernet_path())
-    evaluator = Evaluator(supernet, get_dataset("digits"), calibrate_images=150, batch_size=200)
+    few_digits = digits(sizes=SplitSizes(train=2, calibrate=150, validate=200, test=2))
+    evaluator = Evaluator(supernet, few_digits, calibrate_images=150, batch_size=200)
     for architecture, bits in drawn_policies(supernet.space, 2, (4, 8)):
         one = Candidates.of_json(supernet.space, [{**architecture.to_json(), "bits": bits.to_json()}])
         ((x, _),) = evaluator.batches("validate", architecture["r"], 200)
