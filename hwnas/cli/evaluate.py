@@ -135,9 +135,22 @@ def evaluate(
 
 
 def _at_bits(candidates: "Candidates", bits: tuple[int, ...]) -> "Candidates":
-    """Returns each architecture at each of the bitwidths; all as they are where there is none."""
+    """Returns each architecture at each of the bitwidths; all as they are where there is none.
+
+    Raises:
+        InputError: bits that no layer is quantized to.
+    """
+    from hwnas.errors import InputError
+    from hwnas.profilers.quantizer import MAX_BITS
+    from hwnas.spaces import FLOAT_BITS
+
     if not bits:
         return candidates
+    wrong = [one for one in bits if one != FLOAT_BITS and not 2 <= one <= MAX_BITS]
+    if wrong:
+        raise InputError(
+            f"--bits must be from 2 to {MAX_BITS}, or {FLOAT_BITS} for floating point, but got {wrong[0]}"
+        )
     parts = [type(candidates).of_genomes(candidates.space, candidates.genomes, one, one) for one in bits]
     order = [row + part * len(candidates) for row in range(len(candidates)) for part in range(len(bits))]
     return type(candidates).concatenate(parts)[order]

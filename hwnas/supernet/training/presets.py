@@ -127,7 +127,7 @@ def _fair(space: Space, epochs: int | None, learning_rate: float | None) -> Trai
 def _quantization_aware(space: Space, epochs: int | None, learning_rate: float | None) -> TrainRecipe:
     """Returns a short run at a tenth of the rate: what the supernet knows is to be kept."""
     return replace(
-        _sandwich(space, 7 if epochs is None else epochs, 4e-4 if learning_rate is None else learning_rate),
+        _sandwich(space, 3 if epochs is None else epochs, 4e-4 if learning_rate is None else learning_rate),
         sampling=QuantizedSandwich(),
         warmup_epochs=0.2,
     )
