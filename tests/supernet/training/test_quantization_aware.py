@@ -108,6 +108,7 @@ def test_a_stopped_run_ends_as_an_unbroken_one(space, dataset, tmp_path: Path, s
     with pytest.raises(Stopped):
         train(space, dataset, recipe, broken, stop, start=start, checkpoint_seconds=0)
     train(space, dataset, recipe, broken, start=start)
+    train(space, dataset, recipe, broken, stop, start=start)  # complete: no step is made
     assert load_supernet(broken, space).digest() == load_supernet(whole, space).digest()
     info = read_info(broken)
     assert info == read_info(whole)
