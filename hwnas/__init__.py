@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hwnas.export.onnx import export_onnx
     from hwnas.export.road import Road
     from hwnas.export.verify import verify_model
-    from hwnas.predictors import fit_predictor, load_predictor
+    from hwnas.predictors import fit_predictor, fit_quantized, load_predictor
     from hwnas.profilers import Protocol, Store, get_device
     from hwnas.profilers.profile import profile
     from hwnas.search.front import read_front
@@ -46,6 +46,7 @@ __all__ = [
     "evaluate_many",
     "export_onnx",
     "fit_predictor",
+    "fit_quantized",
     "get_dataset",
     "get_device",
     "get_space",
@@ -67,7 +68,7 @@ _HOMES = {
     "hwnas.export.onnx": ("export_onnx",),
     "hwnas.export.road": ("Road",),
     "hwnas.export.verify": ("verify_model",),
-    "hwnas.predictors": ("fit_predictor", "load_predictor"),
+    "hwnas.predictors": ("fit_predictor", "fit_quantized", "load_predictor"),
     "hwnas.profilers": ("Protocol", "Store", "get_device"),
     "hwnas.profilers.profile": ("profile",),
     "hwnas.search.front": ("read_front",),

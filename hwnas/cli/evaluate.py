@@ -1,12 +1,23 @@
 """`hwnas evaluate`: accuracy of subnets of a supernet."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hwnas.cli.options import Data, Json, Seed, architecture_rows, dataset_for, opened_supernet
+from hwnas.cli.options import (
+    Data,
+    Json,
+    Seed,
+    architecture_rows,
+    dataset_for,
+    opened_supernet,
+    parsed_bits,
+)
 from hwnas.cli.output import print_json, print_table, say, showing_progress
+
+if TYPE_CHECKING:
+    from hwnas.spaces import Candidates
 
 EXAMPLE = "hwnas evaluate supernet.safetensors --data digits --sample 10 -o results.csv"
 
@@ -29,6 +40,13 @@ def evaluate(
         Path | None, typer.Option("--architectures", help="A file with one JSON object a line.")
     ] = None,
     sample: Annotated[int, typer.Option("--sample", min=0, help="And so many random architectures.")] = 0,
+    bits: Annotated[
+        str | None,
+        typer.Option(
+            "--bits",
+            help="Quantize every layer to so many bits; 32,8,4 evaluates each architecture at all three.",
+        ),
+    ] = None,
     split: Annotated[
         str, typer.Option("--split", help="validate guides choices; test is for the last report only.")
     ] = "validate",
@@ -62,7 +80,7 @@ def evaluate(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Accuracy of one or many subnets, normalisation recalibrated for each."""
+    """Accuracy of one or many subnets, each recalibrated under its own bits."""
     import numpy as np
 
     from hwnas.errors import InputError
@@ -80,7 +98,7 @@ def evaluate(
     rows += [one.to_json() for one in space.sample(sample, np.random.default_rng(seed))]
     if not rows:
         raise InputError("no architecture given: add --architecture JSON, --architectures FILE or --sample N")
-    candidates = Candidates.of_json(space, rows)
+    candidates = _at_bits(Candidates.of_json(space, rows), parsed_bits(bits))
     evaluator = Evaluator(
         opened,
         dataset_for(data, opened),
@@ -95,10 +113,18 @@ def evaluate(
     if as_json:
         print_json(results)
     else:
-        columns = ["id", "accuracy top-1 %", "± s.e.", "MMACs", "split"]
+        columns = ["id", "accuracy top-1 %", "± s.e.", "MMACs", "bits", "split"]
+        macs, mean_bits = candidates.costs().macs / 1e6, candidates.mean_bits()
         table = [
-            [one["id"], f"{one['accuracy_top1']:.2f}", f"{one['standard_error']:.2f}", f"{m:.2f}", split]
-            for one, m in zip(results, candidates.costs().macs / 1e6, strict=True)
+            [
+                one["id"],
+                f"{one['accuracy_top1']:.2f}",
+                f"{one['standard_error']:.2f}",
+                f"{m:.2f}",
+                f"{b:.3g}",
+                split,
+            ]
+            for one, m, b in zip(results, macs, mean_bits, strict=True)
         ]
         if output and len(table) > 2 * _SHOWN:
             table = sorted(table, key=lambda row: -float(row[1]))[:_SHOWN]
@@ -106,3 +132,25 @@ def evaluate(
         print_table(columns, table)
     if output:
         say(f"wrote {output}")
+
+
+def _at_bits(candidates: "Candidates", bits: tuple[int, ...]) -> "Candidates":
+    """Returns each architecture at each of the bitwidths; all as they are where there is none.
+
+    Raises:
+        InputError: bits that no layer is quantized to.
+    """
+    from hwnas.errors import InputError
+    from hwnas.profilers.quantizer import MAX_BITS
+    from hwnas.spaces import FLOAT_BITS
+
+    if not bits:
+        return candidates
+    wrong = [one for one in bits if one != FLOAT_BITS and not 2 <= one <= MAX_BITS]
+    if wrong:
+        raise InputError(
+            f"--bits must be from 2 to {MAX_BITS}, or {FLOAT_BITS} for floating point, but got {wrong[0]}"
+        )
+    parts = [type(candidates).of_genomes(candidates.space, candidates.genomes, one, one) for one in bits]
+    order = [row + part * len(candidates) for row in range(len(candidates)) for part in range(len(bits))]
+    return type(candidates).concatenate(parts)[order]

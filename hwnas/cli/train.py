@@ -3,13 +3,16 @@
 import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hwnas.cli.options import Data, Json, Seed
+from hwnas.cli.options import Data, Json, Seed, parsed_bits
 from hwnas.cli.output import print_json, say, showing_progress
 from hwnas.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from hwnas.supernet import Supernet
 
 EXAMPLE = "hwnas train --space demo --data digits -o supernet.safetensors"
 
@@ -19,13 +22,32 @@ def train(
         Path, typer.Option("-o", "--output", help="The file to write, NAME.safetensors.", show_default=False)
     ],
     space: Annotated[
-        str, typer.Option("--space", help="A space, as `hwnas spaces` lists them, or a YAML file of one.")
-    ] = "demo",
+        str | None,
+        typer.Option(
+            "--space",
+            help="A space, as `hwnas spaces` lists them, or a FILE.yaml; else that of --from, or demo.",
+        ),
+    ] = None,
     data: Data = "digits",
     recipe: Annotated[
         str,
-        typer.Option("--recipe", help="What to start from: sandwich, progressive, attentive or fair."),
+        typer.Option(
+            "--recipe",
+            help="What to start from: sandwich, progressive, attentive, fair, or quantization-aware.",
+        ),
     ] = "sandwich",
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", help="A supernet to go on from; it stays as it is. `demo` is the built-in."),
+    ] = None,
+    bits: Annotated[
+        str | None,
+        typer.Option("--bits", help="Bitwidths of quantization-aware training, such as 4,6,8 (its default)."),
+    ] = None,
+    learned_steps: Annotated[
+        bool | None,
+        typer.Option("--learned-steps", help="Learn its step sizes (LSQ) beside the weights."),
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="Passes over the train split, over all phases.")
     ] = None,
@@ -102,6 +124,8 @@ def train(
 ) -> None:
     """Trains a supernet, under torchrun in several processes; the same command resumes it.
 
+    hwnas train --recipe quantization-aware --from demo -o tuned.safetensors tunes one for few bits.
+
     torchrun --nproc-per-node 8 -m hwnas train ... gives the same result as one process does.
     """
     # Threads that spin while they wait take the processor from other processes of the job.
@@ -134,12 +158,18 @@ def train(
 
         try:
             dataset = get_dataset(data)
-            chosen_space = open_space(space, dataset.num_classes)
+            begun = _opened_start(start, recipe)
+            if begun is not None and space is None:
+                chosen_space = begun.space
+            else:
+                chosen_space = open_space(space or "demo", dataset.num_classes)
             changes = {
                 "batch_size": batch_size,
                 "optimizer": optimizer,
                 "matrix_rate": matrix_rate,
                 "subnets": subnets,
+                "bits": parsed_bits(bits) or None,
+                "learned_steps": learned_steps,
                 "warmup_epochs": warmup_epochs,
                 "weight_decay": weight_decay,
                 "label_smoothing": label_smoothing,
@@ -165,6 +195,7 @@ def train(
                 workers=workers,
                 tensorboard=tensorboard,
                 group=group,
+                start=begun,
                 checkpoint_seconds=parse_time_ms(checkpoint_every, "--checkpoint-every") / 1000,
             )
         except HwnasError as error:
@@ -181,6 +212,25 @@ def train(
     for name, value in metrics.items():
         say(f"{name}: {value}")
     say(f"next: hwnas search --target-latency 25ms --supernet {output} --data {data}")
+
+
+def _opened_start(path: Path | None, recipe: str) -> "Supernet | None":
+    """Returns the supernet that training goes on from.
+
+    Raises:
+        InputError: the file holds none, or a recipe that tunes one has none.
+    """
+    from hwnas.errors import InputError
+    from hwnas.supernet import demo_supernet_path, load_supernet
+
+    if path is None:
+        if recipe == "quantization-aware":
+            raise InputError(
+                "--recipe quantization-aware tunes a supernet that is trained already; name it with "
+                "--from FILE (--from demo takes the built-in one)"
+            )
+        return None
+    return load_supernet(demo_supernet_path() if str(path) == "demo" else path)
 
 
 def _progress(rank: int) -> AbstractContextManager[Progress]:

@@ -8,6 +8,7 @@ from hwnas.predictors.fit import ScoredFit, fit_and_score, fit_predictor, model_
 from hwnas.predictors.metrics import Score, score
 from hwnas.predictors.prediction import Prediction
 from hwnas.predictors.predictor import FittedPredictor, load_predictor
+from hwnas.predictors.quantized import fit_quantized
 
 __all__ = [
     "FittedPredictor",
@@ -17,6 +18,7 @@ __all__ = [
     "ScoredFit",
     "fit_and_score",
     "fit_predictor",
+    "fit_quantized",
     "load_predictor",
     "metric_columns",
     "model_names",

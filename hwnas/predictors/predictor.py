@@ -8,6 +8,7 @@ import numpy as np
 
 from hwnas.errors import InputError
 from hwnas.files import read_json, write_json
+from hwnas.predictors.adapted import Adapted
 from hwnas.predictors.bases import Inputs
 from hwnas.predictors.boosting import Trees
 from hwnas.predictors.conformal import Calibration
@@ -189,6 +190,8 @@ def _regressor_of_json(fields: dict[str, Any], space: Space, physics: Physics | 
         return Trees.of_json(fields)
     if fields["kind"] == "gaussian_process":
         return GaussianProcess.of_json(fields, space, physics)
+    if fields["kind"] == "adapted":
+        return Adapted.of_json(fields, space)
     raise ValueError(f"unknown kind of regressor {fields['kind']!r}")
 
 

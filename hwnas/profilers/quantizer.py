@@ -15,6 +15,10 @@ from hwnas.errors import InputError
 Floats = NDArray[np.float32]
 
 MAX_BITS = 8
+# Up to so many bits the range of weights is the one of least squared error among these parts of the
+# largest magnitude; with more bits the largest magnitude itself is as good.
+CLIPPED_BITS = 4
+CLIP_PARTS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4)
 # A channel whose weights are all below this is zero to float32 once anything is added to it.
 _NOTHING = 1e-12
 # Biases stay a factor of two inside int32, so that adding the products cannot overflow either.
@@ -66,7 +70,10 @@ def activation_quantizer(low: float, high: float, bits: int) -> ActivationQuanti
 
 
 def weight_scales(weight: Floats, bits: int) -> Floats:
-    """Returns the scale of each output channel, [out]: the largest magnitude / (2**(bits - 1) - 1).
+    """Returns the scale of each output channel, [out]: the end of its range / (2**(bits - 1) - 1).
+
+    The range ends at the channel's largest magnitude; at `CLIPPED_BITS` and below at the one of
+    `CLIP_PARTS` of it that gives the least squared error, the largest of equals.
 
     Args:
         weight: [out, ...], finite.
@@ -82,7 +89,20 @@ def weight_scales(weight: Floats, bits: int) -> Floats:
     largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1)
     if not np.isfinite(largest).all():
         raise InputError("weights must be finite to be quantized, but some are NaN or infinite")
-    return np.asarray(np.where(largest > _NOTHING, largest / np.float32(limit), 1), np.float32)
+    scales = np.asarray(np.where(largest > _NOTHING, largest / np.float32(limit), 1), np.float32)
+    return scales if bits > CLIPPED_BITS else _least_error(weight, scales, limit)
+
+
+def _least_error(weight: Floats, largest: Floats, limit: int) -> Floats:
+    """Returns, of the parts of the scales [out] that reach the largest magnitude, the best of each."""
+    rows = weight.reshape(len(weight), -1)
+    best, least = largest, np.full(len(rows), np.inf, np.float32)
+    for part in CLIP_PARTS:
+        scales = largest * np.float32(part)
+        made = np.clip(np.rint(rows / scales[:, None]), -limit, limit) * scales[:, None]
+        error = np.square(made - rows).sum(axis=1)
+        best, least = np.where(error < least, scales, best), np.minimum(error, least)
+    return best
 
 
 def scales_for_bias(scales: Floats, bias: Floats, input_scale: float) -> Floats:

@@ -134,6 +134,12 @@ class Candidates:
         held = [(self.weight_bits == w) & (self.activation_bits == a) for w, a in pairs]
         return np.asarray((np.any(held, axis=0) | ~used).all(axis=1))
 
+    def mean_bits(self) -> NDArray[np.float64]:
+        """Returns the mean of weight and activation bits over the layers with weights, [n]."""
+        used = (self.layer_ids >= 0) & self.space.quantizable_slots
+        summed = np.where(used, self.weight_bits + self.activation_bits, 0).sum(axis=1)
+        return np.asarray(summed / (2 * used.sum(axis=1)), np.float64)
+
     def first_of_each(self) -> Ints:
         """Returns the row numbers of the first candidate of each distinct kind, ascending."""
         rows = np.concatenate([self.genomes, self.weight_bits, self.activation_bits], axis=1)

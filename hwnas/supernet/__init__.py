@@ -1,5 +1,6 @@
 """The supernet: elastic layers, training, recalibration, quantized evaluation, weights in and out."""
 
+from hwnas.supernet.calibrate import calibrated
 from hwnas.supernet.evaluation.evaluate import Evaluator, Prepared, evaluate, prepare
 from hwnas.supernet.evaluation.settings import EvaluateSettings, Evaluation
 from hwnas.supernet.evaluation.workers import (
@@ -14,7 +15,7 @@ from hwnas.supernet.fold import to_network
 from hwnas.supernet.info import SupernetInfo
 from hwnas.supernet.model import Supernet
 from hwnas.supernet.official import official_state, read_official, write_official
-from hwnas.supernet.quantize import FoldedNetwork, with_ranges
+from hwnas.supernet.quantize import FoldedNetwork
 from hwnas.supernet.recalibrate import recalibrate
 from hwnas.supernet.subnet import Subnet
 from hwnas.supernet.torch_device import usable_torch_device
@@ -26,6 +27,7 @@ from hwnas.supernet.training.sampling import (
     Attentive,
     Fair,
     ProgressiveShrinking,
+    QuantizedSandwich,
     Sampled,
     SamplingRule,
     Sandwich,
@@ -46,6 +48,7 @@ __all__ = [
     "Prepared",
     "Processes",
     "ProgressiveShrinking",
+    "QuantizedSandwich",
     "RayCluster",
     "Sampled",
     "SamplingRule",
@@ -59,6 +62,7 @@ __all__ = [
     "TrainRecipe",
     "Workers",
     "adjusted",
+    "calibrated",
     "demo_supernet_path",
     "evaluate",
     "evaluate_many",
@@ -75,6 +79,5 @@ __all__ = [
     "to_network",
     "train",
     "usable_torch_device",
-    "with_ranges",
     "write_official",
 ]

@@ -5,6 +5,7 @@ operations, squeeze-and-excitation and the residual sum are the same and stand h
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hwnas.errors import InputError
-from hwnas.spaces import Architecture, Layer, Op, Space
+from hwnas.spaces import Architecture, BitwidthPolicy, Layer, Op, Space
 from hwnas.spaces.layer import Activation
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
@@ -92,14 +93,30 @@ def norm_name(op: Op) -> str:
     return f"{op.name}_norm"
 
 
-def own_layers(space: Space, architecture: Architecture) -> tuple[Layer, ...]:
-    """Returns `space.layers(architecture)`.
+def own_layers(
+    space: Space, architecture: Architecture, bits: BitwidthPolicy | None = None
+) -> tuple[Layer, ...]:
+    """Returns `space.layers(architecture)`, with the bits of a policy where there is one.
 
     Raises:
-        InputError: an architecture of another space.
+        InputError: an architecture of another space, or a policy for another number of layers.
     """
     if architecture.space != space.name:
         raise InputError(
             f"architecture is of space '{architecture.space}', but the supernet's is '{space.name}'"
         )
-    return space.layers(architecture)
+    layers = space.layers(architecture)
+    if bits is None:
+        return layers
+    own = sum(layer.quantizable for layer in layers)
+    if not len(bits.weights) == len(bits.activations) == own:
+        raise InputError(
+            f"a bitwidth policy must have bits for each of the {own} layers with weights, but got "
+            f"{len(bits.weights)} for weights and {len(bits.activations)} for activations"
+        )
+    pairs = iter(zip(bits.weights, bits.activations, strict=True))
+    return tuple(_at_bits(layer, *next(pairs)) if layer.quantizable else layer for layer in layers)
+
+
+def _at_bits(layer: Layer, weight_bits: int, activation_bits: int) -> Layer:
+    return replace(layer, weight_bits=weight_bits, activation_bits=activation_bits)

@@ -1,8 +1,8 @@
 """Elastic modules: weights for the largest choice, of which each call uses a part.
 
 Nothing is set and nothing is remembered: what is active follows from the operation (`Op`: channels,
-kernel, stride) that is an argument of `forward`. Weights in use are views of the first channels,
-never copies; only a transformed kernel is computed.
+kernel, stride) that is an argument of `forward`, as are the bits that weights are quantized to.
+Weights in use are views of the first channels, never copies; only a transformed kernel is computed.
 
 Shapes: N images, C channels, H and W px, K kernel.
 """
@@ -14,22 +14,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwnas.spaces import Layer, Op
-from hwnas.supernet.chain import norm_name, run_ops
+from hwnas.spaces import FLOAT_BITS, Layer, Op
+from hwnas.supernet.chain import OnTensor, finish, norm_name, run_ops
+from hwnas.supernet.fake_quantize import fake_quantized_weight
+from hwnas.supernet.learned_steps import LearnedSteps
 
 
 class ElasticConv2d(nn.Module):
     """A dense convolution that uses its first input and output channels."""
 
+    steps: LearnedSteps | None
+
     def __init__(self, in_channels: int, out_channels: int, kernel: int, bias: bool) -> None:
         super().__init__()
+        self.register_module("steps", None)
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel, kernel))
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
 
-    def forward(self, x_NCHW: Tensor, op: Op) -> Tensor:
+    def forward(self, x_NCHW: Tensor, op: Op, bits: int = FLOAT_BITS) -> Tensor:
         """Returns [N, op.out_channels, H', W'] with padding K // 2."""
         part = self.active(op)
-        return functional.conv2d(x_NCHW, part["weight"], part.get("bias"), op.stride, op.kernel // 2)
+        weight = quantized_part(self, part["weight"], bits)
+        return functional.conv2d(x_NCHW, weight, part.get("bias"), op.stride, op.kernel // 2)
 
     def active(self, op: Op) -> dict[str, Tensor]:
         """Returns the tensors in use, by name: views."""
@@ -47,8 +53,11 @@ class ElasticDepthwise(nn.Module):
     Source: Once-for-All (Cai et al., 2020), section 3.3, "elastic kernel size".
     """
 
+    steps: LearnedSteps | None
+
     def __init__(self, channels: int, kernels: Sequence[int]) -> None:
         super().__init__()
+        self.register_module("steps", None)
         self.kernels = tuple(sorted(kernels, reverse=True))
         self.weight = nn.Parameter(torch.empty(channels, 1, self.kernels[0], self.kernels[0]))
         self.transforms = nn.ParameterDict(
@@ -58,9 +67,9 @@ class ElasticDepthwise(nn.Module):
             }
         )
 
-    def forward(self, x_NCHW: Tensor, op: Op) -> Tensor:
+    def forward(self, x_NCHW: Tensor, op: Op, bits: int = FLOAT_BITS) -> Tensor:
         """Returns [N, C, H', W'] with padding K // 2."""
-        weight = self.active(op)["weight"]
+        weight = quantized_part(self, self.active(op)["weight"], bits)
         return functional.conv2d(x_NCHW, weight, None, op.stride, op.kernel // 2, groups=op.in_channels)
 
     def active(self, op: Op) -> dict[str, Tensor]:
@@ -120,18 +129,32 @@ class ElasticNorm(nn.Module):
 class ElasticLinear(nn.Module):
     """A linear layer that uses its first inputs and all of its outputs."""
 
+    steps: LearnedSteps | None
+
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
+        self.register_module("steps", None)
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
         self.bias = nn.Parameter(torch.empty(out_features))
 
-    def forward(self, x_NC11: Tensor, op: Op) -> Tensor:
+    def forward(self, x_NC11: Tensor, op: Op, bits: int = FLOAT_BITS) -> Tensor:
         """Returns [N, out_features]."""
-        return functional.linear(x_NC11.flatten(1), **self.active(op))
+        part = self.active(op)
+        weight = quantized_part(self, part["weight"], bits)
+        return functional.linear(x_NC11.flatten(1), weight, part["bias"])
 
     def active(self, op: Op) -> dict[str, Tensor]:
         """Returns the tensors in use, by name: views."""
         return {"weight": self.weight[:, : op.in_channels], "bias": self.bias}
+
+
+Elastic = ElasticConv2d | ElasticDepthwise | ElasticLinear
+
+
+def quantized_part(module: Elastic, weight: Tensor, bits: int) -> Tensor:
+    """Returns a part [out, ...] of a module's weight after quantizing and back, by its own learned steps."""
+    factor = None if module.steps is None else module.steps.factor(bits, len(weight))
+    return fake_quantized_weight(weight, bits, factor)
 
 
 class ElasticLayer(nn.Module):
@@ -152,13 +175,14 @@ class ElasticLayer(nn.Module):
                     channels = max(op.out_channels for op in ops)
                     self.add_module(norm_name(ops[0]), ElasticNorm(channels, norm_eps))
 
-    def forward(self, x_NCHW: Tensor, layer: Layer) -> Tensor:
-        """Returns the output of one of the choices."""
-        return run_ops(layer.ops, x_NCHW, self._weighted)
+    def forward(self, x_NCHW: Tensor, layer: Layer, finish: OnTensor = finish) -> Tensor:
+        """Returns the output of one choice, its weights at the layer's bits; `finish` as `run_ops`."""
 
-    def _weighted(self, op: Op, x: Tensor) -> Tensor:
-        x = getattr(self, op.name)(x, op)
-        return getattr(self, norm_name(op))(x, op) if op.norm else x
+        def weighted(op: Op, x: Tensor) -> Tensor:
+            x = getattr(self, op.name)(x, op, layer.weight_bits)
+            return getattr(self, norm_name(op))(x, op) if op.norm else x
+
+        return run_ops(layer.ops, x_NCHW, weighted, finish)
 
 
 def _weights_for(ops: Sequence[Op]) -> nn.Module | None:

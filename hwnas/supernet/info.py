@@ -17,6 +17,9 @@ class SupernetInfo:
         data: the name of the data set.
         data_fingerprint: the digest of the data set.
         metrics: figures taken after training, such as accuracies in percent.
+        bits: bitwidths that it was tuned for; none where it has only been trained in floating point.
+        learned_steps: whether it holds learned step sizes for them.
+        start: where training went on from another supernet: its `digest` and its `recipe`.
         space_definition: what `space_of_definition` makes the space from, where no name stands for it.
     """
 
@@ -27,4 +30,7 @@ class SupernetInfo:
     data: str
     data_fingerprint: str
     metrics: Mapping[str, float] = field(default_factory=dict)
+    bits: tuple[int, ...] = ()
+    learned_steps: bool = False
+    start: Mapping[str, Any] | None = None
     space_definition: Mapping[str, Any] | None = None

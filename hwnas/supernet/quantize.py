@@ -4,8 +4,7 @@ The quantizer is that of `hwnas.profilers.quantizer`, the tensors those of `acti
 runs here is what the exported ONNX file says.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwnas.errors import InputError
 from hwnas.profilers.quantizer import (
     ActivationQuantizer,
     activation_quantizer,
@@ -58,23 +56,6 @@ class FoldedNetwork(nn.Module):
             x = run_ops(ops, x, self._weighted(layer), self._finish(layer))
         return x
 
-    def observe(self, x_NCHW: Tensor, see: Callable[[str, Tensor], None]) -> None:
-        """Runs in floating point and shows each tensor under its name; it is overwritten afterwards."""
-
-        def finish_in(layer: str) -> OnTensor:
-            def apply(op: Op, x: Tensor) -> Tensor:
-                see(f"{layer}.{op.name}.pre", x)
-                x = activate(x, op.activation)
-                see(f"{layer}.{op.name}", x)
-                return x
-
-            return apply
-
-        see(INPUT, x_NCHW)
-        x = x_NCHW.contiguous(memory_format=torch.channels_last)
-        for layer, ops in self._ops:
-            x = run_ops(ops, x, self._weighted(layer), finish_in(layer))
-
     def _weighted(self, layer: str) -> OnTensor:
         def apply(op: Op, x: Tensor) -> Tensor:
             weight = self._buffers[_key(f"{layer}.{op.name}.weight")]
@@ -105,50 +86,6 @@ def fake_quantize(x_scaled: Tensor, quantizer: ActivationQuantizer) -> Tensor:
     """Returns the values that a tensor's integers stand for; overwrites `x_scaled`, which is x / scale."""
     zero = quantizer.zero_point
     return x_scaled.round_().clamp_(-zero, quantizer.levels - zero).mul_(quantizer.scale)
-
-
-def with_ranges(network: Network, batches: Iterable[Tensor]) -> Network:
-    """Returns the network with the range of every activation that its bits quantize.
-
-    The images run in floating point. A range is the average over the batches of each batch's
-    lowest and highest value: a rare outlier widens it less than it would the plain extremes, and
-    the result does not depend on the order of the images.
-
-    Args:
-        network: its own ranges are not looked at.
-        batches: float images [n, C, H, W] of the calibrate split.
-
-    Raises:
-        InputError: there is no batch, or a tensor is not finite.
-    """
-    wanted = activation_bits(network.layers)
-    if not wanted:
-        return network
-    ends: dict[str, list[tuple[float, float]]] = {tensor: [] for tensor in wanted}
-
-    def see(name: str, x: Tensor) -> None:
-        if name in ends:
-            low, high = x.aminmax()
-            ends[name].append((low.item(), high.item()))
-
-    as_float = tuple(
-        replace(layer, weight_bits=FLOAT_BITS, activation_bits=FLOAT_BITS) for layer in network.layers
-    )
-    runner = FoldedNetwork(replace(network, layers=as_float))
-    with torch.inference_mode():
-        for x_NCHW in batches:
-            runner.to(x_NCHW.device).observe(x_NCHW, see)
-    if not ends[next(iter(ends))]:
-        raise InputError("activation ranges need images, but got none; is the calibrate split empty?")
-    ranges = {}
-    for name, pairs in ends.items():
-        low, high = np.mean(pairs, axis=0).tolist()
-        if not (np.isfinite(low) and np.isfinite(high)):
-            raise InputError(
-                f"activation {name} is not finite on the calibrate split; the supernet is damaged"
-            )
-        ranges[name] = (low, high)
-    return replace(network, ranges=ranges)
 
 
 def _weights(

@@ -5,7 +5,7 @@ a subnet's accuracy collapses.
 """
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import torch
@@ -35,16 +35,25 @@ def recalibrate(module: AnyModule, batches: Iterable[Tensor]) -> AnyModule:
     return recalibrate_in_place(copy.deepcopy(module), batches)
 
 
-def recalibrate_in_place(module: AnyModule, batches: Iterable[Tensor]) -> AnyModule:
-    """Returns the module itself, recalibrated as by `recalibrate`."""
+def recalibrate_in_place(
+    module: AnyModule, batches: Iterable[Tensor], run: Callable[[Tensor], object] | None = None
+) -> AnyModule:
+    """Returns the module itself, recalibrated as by `recalibrate`.
+
+    Args:
+        module: a static network.
+        batches: as `recalibrate` has them.
+        run: passes a batch through the module in a way of its own, such as quantized.
+    """
     module.eval()
+    run = run or module
     averages = [_Average(part) for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
     num_images = 0
     try:
         with torch.no_grad():
             for x_NCHW in batches:
                 num_images += len(x_NCHW)
-                module(x_NCHW)
+                run(x_NCHW)
     finally:
         for average in averages:
             average.close()

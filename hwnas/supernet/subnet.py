@@ -1,12 +1,13 @@
 """The static network: one architecture cut out, of torch's own modules alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from hwnas.spaces import Layer, Op
-from hwnas.supernet.chain import nest, norm_name, run_ops
+from hwnas.supernet.chain import OnTensor, finish, nest, norm_name, run_ops
+from hwnas.supernet.quantized_run import QuantizedRun
 
 
 class Subnet(nn.Module):
@@ -16,6 +17,7 @@ class Subnet(nn.Module):
 
     Attributes:
         layers: the chain it was built from.
+        factors: learned, by tensor, on the ranges of activations; none where no steps are learned.
     """
 
     def __init__(
@@ -23,14 +25,15 @@ class Subnet(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = tuple(layers)
+        self.factors: Mapping[str, Tensor] = {}
         for layer in self.layers:
             nest(self, layer.name, StaticLayer(layer, norm_eps, device))
 
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Returns logits [N, classes]."""
-        x = x_NCHW
+    def forward(self, x_NCHW: Tensor, run: QuantizedRun | None = None) -> Tensor:
+        """Returns logits [N, classes]; `run` quantizes activations on the way."""
+        x = x_NCHW if run is None else run.entry(x_NCHW)
         for layer in self.layers:
-            x = self.get_submodule(layer.name)(x)
+            x = self.get_submodule(layer.name)(x, run.finish(layer.name) if run else finish)
         return x
 
 
@@ -46,9 +49,9 @@ class StaticLayer(nn.Module):
             if op.weights and op.norm:
                 self.add_module(norm_name(op), nn.BatchNorm2d(op.out_channels, norm_eps, device=device))
 
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Returns the output of the layer."""
-        return run_ops(self.ops, x_NCHW, self._weighted)
+    def forward(self, x_NCHW: Tensor, finish: OnTensor = finish) -> Tensor:
+        """Returns the output of the layer; `finish` as `run_ops`."""
+        return run_ops(self.ops, x_NCHW, self._weighted, finish)
 
     def _weighted(self, op: Op, x: Tensor) -> Tensor:
         module = self._modules[op.name]

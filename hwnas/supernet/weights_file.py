@@ -19,6 +19,8 @@ from hwnas.supernet.model import Supernet
 
 _FORMAT = "hwnas-supernet-1"
 _HEADER_LIMIT_BYTES = 16 * 2**20
+# What files of earlier versions do not have, and what stands for it.
+_LATER_FIELDS = {"space_definition": "null", "bits": "[]", "learned_steps": "false", "start": "null"}
 _FIELDS = ("space", "num_classes", "image_sizes", "recipe", "data", "data_fingerprint", "metrics")
 
 
@@ -129,11 +131,12 @@ def _info(path: Path, metadata: dict[str, str]) -> SupernetInfo:
         )
     try:
         fields: dict[str, Any] = {name: json.loads(metadata[name]) for name in _FIELDS}
-        definition = json.loads(metadata.get("space_definition", "null"))  # files of version 0.1 have none
-        fields |= {"image_sizes": tuple(fields["image_sizes"]), "space_definition": definition}
+        later = {name: json.loads(metadata.get(name, absent)) for name, absent in _LATER_FIELDS.items()}
+        fields |= later | {"image_sizes": tuple(fields["image_sizes"]), "bits": tuple(later["bits"])}
         info = SupernetInfo(**fields)
         ok = isinstance(info.space, str) and isinstance(info.num_classes, int)
-        ok = ok and isinstance(definition, dict | None)
+        ok = ok and isinstance(info.space_definition, dict | None) and isinstance(info.start, dict | None)
+        ok = ok and all(isinstance(bits, int) for bits in info.bits) and isinstance(info.learned_steps, bool)
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"supernet {path} has damaged metadata ({error!r}); make it anew") from error
     if not ok:

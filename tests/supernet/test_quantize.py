@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -5,11 +6,10 @@ import onnxruntime
 import pytest
 import torch
 
-from hwnas.errors import InputError
 from hwnas.profilers.onnx_model import onnx_model
 from hwnas.profilers.quantizer import activation_quantizer
-from hwnas.spaces import FLOAT_BITS, activation_bits
-from hwnas.supernet import FoldedNetwork, recalibrate, to_network, with_ranges
+from hwnas.spaces import activation_bits
+from hwnas.supernet import FoldedNetwork, calibrated, recalibrate, to_network
 from hwnas.supernet.quantize import fake_quantize
 from hwnas.supernet.subnet import Subnet
 from tests.chains import residual_chain
@@ -47,7 +47,7 @@ def test_folding_changes_nothing_in_floating_point(subnet, images) -> None:
 
 
 def test_eight_bits_are_close_to_floating_point(subnet, images) -> None:
-    network = with_ranges(to_network(subnet, at_bits(subnet.layers, 8)), [images])
+    network = calibrated(copy.deepcopy(subnet), at_bits(subnet.layers, 8), [images])
     assert set(network.ranges) == set(activation_bits(network.layers))
     with torch.inference_mode():
         error = relative_error(FoldedNetwork(network)(images), subnet(images))
@@ -58,14 +58,14 @@ def test_fewer_bits_are_worse(subnet, images) -> None:
     errors = []
     with torch.inference_mode():
         for bits in (8, 6, 4):
-            network = with_ranges(to_network(subnet, at_bits(subnet.layers, bits)), [images])
+            network = calibrated(copy.deepcopy(subnet), at_bits(subnet.layers, bits), [images])
             errors.append(relative_error(FoldedNetwork(network)(images), subnet(images)))
     assert errors == sorted(errors)
 
 
 @pytest.mark.parametrize("only", [None, ["stages.0.0", "stages.1.1"], ["stem"], ["classifier"], []])
 def test_the_fake_quantized_module_agrees_with_the_onnx_file(subnet, images, only) -> None:
-    network = with_ranges(to_network(subnet, at_bits(subnet.layers, 8, only)), [images])
+    network = calibrated(copy.deepcopy(subnet), at_bits(subnet.layers, 8, only), [images])
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     # The file as it says; fused integer kernels round some sums the other way.
@@ -86,7 +86,7 @@ def test_branches_run_as_the_onnx_file_says(size_px: int, bits: int) -> None:
     torch.manual_seed(0)
     images = torch.randn(16, 3, size_px, size_px)
     subnet = recalibrate(Subnet(residual_chain(size_px)), [images]).eval()
-    network = with_ranges(to_network(subnet, residual_chain(size_px, bits)), [images])
+    network = calibrated(copy.deepcopy(subnet), residual_chain(size_px, bits), [images])
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -100,12 +100,6 @@ def test_branches_run_as_the_onnx_file_says(size_px: int, bits: int) -> None:
     assert relative_error(from_torch, as_float) < (1e-4 if bits == 32 else 0.1)
 
 
-def test_layers_in_floating_point_quantize_nothing(subnet, images) -> None:
-    network = to_network(subnet)
-    assert with_ranges(network, [images]) is network
-    assert all(layer.weight_bits == FLOAT_BITS for layer in network.layers)
-
-
 @pytest.mark.parametrize(
     ("low", "high", "bits"), [(-1.3, 2.1, 8), (0.0, 3.0, 8), (-2.0, 0.5, 4), (0.0, 0.0, 8)]
 )
@@ -117,24 +111,9 @@ def test_fake_quantization_is_the_shared_quantizer(low: float, high: float, bits
 
 
 def test_images_are_left_as_they_are(subnet, images) -> None:
-    network = with_ranges(to_network(subnet, at_bits(subnet.layers, 8)), [images])
+    network = calibrated(copy.deepcopy(subnet), at_bits(subnet.layers, 8), [images])
     given = images.contiguous(memory_format=torch.channels_last)
     before = given.clone()
     with torch.inference_mode():
         FoldedNetwork(network)(given)
     assert torch.equal(given, before)
-
-
-def test_ranges_are_averages_of_each_batch_s_extremes(subnet, images) -> None:
-    network = to_network(subnet, at_bits(subnet.layers, 8))
-    low, high = with_ranges(network, [images[:16], images[16:]]).ranges["input"]
-    assert low == pytest.approx(float((images[:16].min() + images[16:].min()) / 2))
-    assert high == pytest.approx(float((images[:16].max() + images[16:].max()) / 2))
-
-
-def test_ranges_without_images_or_of_infinite_values_are_refused(subnet, images) -> None:
-    network = to_network(subnet, at_bits(subnet.layers, 8))
-    with pytest.raises(InputError, match="need images, but got none"):
-        with_ranges(network, [])
-    with pytest.raises(InputError, match="input is not finite"):
-        with_ranges(network, [images * float("inf")])

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from hwnas.data import Dataset
 from hwnas.errors import InputError
-from hwnas.spaces import Architecture, Candidates, Layer, Network
+from hwnas.spaces import Architecture, BitwidthPolicy, Candidates, Layer, Network
+from hwnas.supernet.calibrate import calibrated
 from hwnas.supernet.chain import channels_last
 from hwnas.supernet.evaluation.images import SizedImages
 from hwnas.supernet.evaluation.settings import BATCH_SIZE, CALIBRATE_IMAGES, EvaluateSettings, Evaluation
-from hwnas.supernet.fold import to_network
 from hwnas.supernet.model import Supernet
-from hwnas.supernet.quantize import FoldedNetwork, with_ranges
+from hwnas.supernet.quantize import FoldedNetwork
 from hwnas.supernet.recalibrate import recalibrate_in_place
 from hwnas.supernet.subnet import Subnet
 from hwnas.supernet.torch_device import usable_torch_device
@@ -26,7 +26,6 @@ from hwnas.supernet.torch_device import usable_torch_device
 OnImages = Callable[[Tensor], Tensor]
 
 _CALIBRATE_BATCH_SIZE = 50
-_RANGE_BATCH_SIZE, _RANGE_BATCHES = 250, 2
 
 
 @dataclass(frozen=True)
@@ -104,21 +103,21 @@ class Evaluator:
         Raises:
             InputError: an architecture of another space, or an empty calibrate split.
         """
-        subnet = channels_last(self.supernet.extract(architecture)).to(self.settings.torch_device)
-        return recalibrate_in_place(subnet, self._calibration(architecture["r"]))
+        return recalibrate_in_place(self._extracted(architecture), self._calibration(architecture["r"]))
+
+    def _extracted(self, architecture: Architecture, bits: BitwidthPolicy | None = None) -> Subnet:
+        return channels_last(self.supernet.extract(architecture, bits)).to(self.settings.torch_device)
 
     def prepare(self, candidates: Candidates, row: int) -> Prepared:
-        """Returns one candidate, recalibrated, folded and quantized; always the same.
+        """Returns one candidate, calibrated under its own bits, folded and quantized; always the same.
 
         Raises:
             InputError: a candidate of another space, or an empty calibrate split.
         """
-        subnet = self.recalibrated(candidates[[row]].unpack()[0].architecture)
+        (candidate,) = candidates[[row]].unpack()
+        subnet = self._extracted(candidate.architecture, candidate.bits)
         layers = candidates.layers(row)
-        network = to_network(subnet.cpu(), layers)
-        if any(layer.quantized for layer in layers):
-            images = torch.cat(self._calibration(layers[0].in_size_px))
-            network = with_ranges(network, torch.split(images, _RANGE_BATCH_SIZE)[:_RANGE_BATCHES])
+        network = calibrated(subnet, layers, self._calibration(layers[0].in_size_px))
         return Prepared(network, FoldedNetwork(network).eval().to(self.settings.torch_device))
 
     def evaluate(

@@ -14,6 +14,7 @@ from hwnas.supernet.training.sampling import (
     Attentive,
     Fair,
     ProgressiveShrinking,
+    QuantizedSandwich,
     SamplingRule,
     Sandwich,
 )
@@ -37,7 +38,8 @@ def preset(
     """Returns a recipe by name; change any other field with `dataclasses.replace`.
 
     `sandwich` is the default recipe, `attentive` and `fair` are the same with other sampling rules;
-    `progressive` is `progressive_shrinking`.
+    `progressive` is Once-for-All's; `quantization-aware` tunes a trained supernet for few bits, and
+    so goes on from one.
 
     Args:
         name: one of `preset_names()`.
@@ -59,14 +61,22 @@ def adjusted(recipe: TrainRecipe, changes: Mapping[str, Any]) -> TrainRecipe:
     Args:
         recipe: left as it is.
         changes: new values by the names of fields; None leaves a field as it is. `subnets` is the
-            number of networks a step trains beside the largest and the smallest.
+            number of networks a step trains beside the largest and the smallest; `bits` are those
+            that quantization-aware training draws from, and `learned_steps` whether it learns step
+            sizes.
 
     Raises:
-        InputError: a value out of its range, or `subnets` where the sampling rule sets them.
+        InputError: a value out of its range, or `subnets`, `bits` or `learned_steps` where the
+            sampling rule has none.
     """
     wanted = {name: value for name, value in changes.items() if value is not None}
     if "subnets" in wanted:
         wanted["sampling"] = _with_subnets(recipe.sampling, wanted.pop("subnets"))
+    if "bits" in wanted:
+        wanted["sampling"] = _with_bits(wanted.get("sampling", recipe.sampling), wanted.pop("bits"))
+    if "learned_steps" in wanted:
+        rule = wanted.get("sampling", recipe.sampling)
+        wanted["sampling"] = _with_learned_steps(rule, wanted.pop("learned_steps"))
     varied = {name: wanted.pop(name) for name in list(wanted) if name in Augmentation.__dataclass_fields__}
     if varied:
         augmentation = recipe.augmentation or Augmentation(shift_share=0.0, erase_probability=0.0)
@@ -75,11 +85,26 @@ def adjusted(recipe: TrainRecipe, changes: Mapping[str, Any]) -> TrainRecipe:
 
 
 def _with_subnets(rule: SamplingRule, subnets: int) -> SamplingRule:
-    if isinstance(rule, Sandwich):
+    if isinstance(rule, Sandwich | QuantizedSandwich):
         return replace(rule, num_random=subnets)
     if isinstance(rule, Attentive):
         return replace(rule, num_chosen=subnets)
-    raise InputError(f"--subnets is for sandwich and attentive; {rule.name} sampling sets the number itself")
+    raise InputError(
+        f"--subnets is for sandwich, attentive and quantization-aware; {rule.name} sampling sets the "
+        f"number itself"
+    )
+
+
+def _with_bits(rule: SamplingRule, bits: Sequence[int]) -> SamplingRule:
+    if isinstance(rule, QuantizedSandwich):
+        return replace(rule, bits=tuple(bits))
+    raise InputError(f"--bits is for the quantization-aware recipe; {rule.name} sampling has none")
+
+
+def _with_learned_steps(rule: SamplingRule, learned: bool) -> SamplingRule:
+    if isinstance(rule, QuantizedSandwich):
+        return replace(rule, learned_steps=learned)
+    raise InputError(f"--learned-steps is for the quantization-aware recipe, not for {rule.name} sampling")
 
 
 def _sandwich(space: Space, epochs: int | None, learning_rate: float | None) -> TrainRecipe:
@@ -97,6 +122,15 @@ def _attentive(space: Space, epochs: int | None, learning_rate: float | None) ->
 
 def _fair(space: Space, epochs: int | None, learning_rate: float | None) -> TrainRecipe:
     return replace(_sandwich(space, epochs, learning_rate), sampling=Fair())
+
+
+def _quantization_aware(space: Space, epochs: int | None, learning_rate: float | None) -> TrainRecipe:
+    """Returns a short run at a tenth of the rate: what the supernet knows is to be kept."""
+    return replace(
+        _sandwich(space, 3 if epochs is None else epochs, 4e-4 if learning_rate is None else learning_rate),
+        sampling=QuantizedSandwich(),
+        warmup_epochs=0.2,
+    )
 
 
 def _progressive(space: Space, epochs: int | None, learning_rate: float | None) -> TrainRecipe:
@@ -176,4 +210,5 @@ _PRESETS: dict[str, Callable[[Space, int | None, float | None], TrainRecipe]] = 
     "progressive": _progressive,
     "attentive": _attentive,
     "fair": _fair,
+    "quantization-aware": _quantization_aware,
 }

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from hwnas.data.augment import Augmentation
 from hwnas.errors import InputError
 from hwnas.supernet.training.phase import Phase
-from hwnas.supernet.training.sampling import SamplingRule, Sandwich
+from hwnas.supernet.training.sampling import QuantizedSandwich, SamplingRule, Sandwich
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -122,6 +122,20 @@ class TrainRecipe:
     def all_epochs(self) -> int:
         """Passes over the train split, over all phases."""
         return sum(phase.epochs for phase in self.phases)
+
+    @property
+    def bits(self) -> tuple[int, ...]:
+        """Bitwidths that any phase trains for beside floating point, ascending."""
+        rules = (phase.sampling for phase in self.phases)
+        return tuple(
+            sorted({bits for rule in rules if isinstance(rule, QuantizedSandwich) for bits in rule.bits})
+        )
+
+    @property
+    def learned_steps(self) -> bool:
+        """Whether any phase learns step sizes."""
+        rules = (phase.sampling for phase in self.phases)
+        return any(isinstance(rule, QuantizedSandwich) and rule.learned_steps for rule in rules)
 
     def to_json(self) -> dict[str, Any]:
         """Returns all fields; equal recipes have equal JSON."""

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 
 from hwnas.data import Dataset
 from hwnas.errors import InputError
-from hwnas.spaces import Candidates, Space
+from hwnas.spaces import FLOAT_BITS, Candidates, Space
 from hwnas.supernet.evaluation.evaluate import evaluate
 from hwnas.supernet.info import SupernetInfo
 from hwnas.supernet.model import Supernet
@@ -61,6 +61,7 @@ def train(
     workers: int | None = None,
     tensorboard: Path | None = None,
     group: Group = ONE_PROCESS,
+    start: Supernet | None = None,
     checkpoint_seconds: float = 30.0,
 ) -> Path:
     """Returns `output` once it holds the supernet trained by `recipe`.
@@ -81,21 +82,24 @@ def train(
         workers: processes that decode images; see `hwnas.data.loader.load`.
         tensorboard: a folder for loss, learning rate, speed and the final figures.
         group: the processes that share out each batch.
+        start: a supernet of the space to go on from; None draws fresh weights.
         checkpoint_seconds: time between checkpoints; it has no influence on the result.
 
     Raises:
-        InputError: data and space differ in the number of classes, the output or its checkpoint
-            is of another recipe, space or data set, the folder cannot be written to, or the recipe
-            asks for what is not installed or not possible here.
+        InputError: data and space differ in the number of classes, `start` is of another space, the
+            output or its checkpoint is of another recipe, space, start or data set, the folder
+            cannot be written to, or the recipe asks for what is not installed or not possible here.
         ProcessEnded: another process of the group is gone.
     """
-    identity = _identity(space, dataset, recipe)
+    identity = _identity(space, dataset, recipe, start)
     if output.exists():
         _check_complete(output, identity)
         return output
     path = output.with_name(output.name + ".checkpoint")
     try:
-        trainer = Trainer(space, dataset, recipe, torch_device=torch_device, workers=workers, group=group)
+        trainer = Trainer(
+            space, dataset, recipe, torch_device=torch_device, workers=workers, group=group, start=start
+        )
         found = load_checkpoint(path, identity)
         _check_agreed(found.step if found else -1, path, trainer)
         if found is not None:
@@ -148,24 +152,35 @@ def _steps(
 def _finish(trainer: Trainer, output: Path, identity: dict[str, Any], board: Board) -> None:
     """Writes the supernet with its final figures."""
     supernet, space = trainer.trained(), trainer.space
-    metrics = _metrics(supernet, trainer.dataset)
     supernet.info = SupernetInfo(
         **identity,
         num_classes=space.num_classes,
         image_sizes=space.image_sizes,
         data=trainer.dataset.name,
-        metrics=metrics,
+        bits=trainer.recipe.bits,
+        learned_steps=trainer.recipe.learned_steps,
     )
+    metrics = _metrics(supernet, trainer.dataset)
+    supernet.info = replace(supernet.info, metrics=metrics)
     board.write(metrics, trainer.step)
     save_supernet(supernet, output)
 
 
-def _identity(space: Space, dataset: Dataset, recipe: TrainRecipe) -> dict[str, Any]:
+def _identity(space: Space, dataset: Dataset, recipe: TrainRecipe, start: Supernet | None) -> dict[str, Any]:
+    if start is not None and start.space.key != space.key:
+        raise InputError(
+            f"training can go on from a supernet of space '{space.key}' alone, but got one of "
+            f"'{start.space.key}'"
+        )
+    before = None if start is None else start.info
     return {
         "space": space.name,
         "space_definition": json.loads(json.dumps(space.definition)),
         "data_fingerprint": dataset.fingerprint,
         "recipe": recipe.to_json(),
+        "start": None
+        if start is None
+        else {"digest": start.digest(), "recipe": None if before is None else dict(before.recipe)},
     }
 
 
@@ -190,11 +205,18 @@ def _check_agreed(step: int, path: Path, trainer: Trainer) -> None:
 
 
 def _metrics(supernet: Supernet, dataset: Dataset) -> dict[str, float]:
-    """Returns the accuracy of the largest and the smallest architecture on `validate`, in percent."""
-    space = supernet.space
-    ends = Candidates.of_architectures(space, [space.largest(), space.smallest()])
-    largest, smallest = evaluate(supernet, ends, dataset)
+    """Returns the accuracy of the largest and the smallest architecture on `validate`, in percent.
+
+    Where the supernet was tuned for bits, also of both at each of them, such as
+    `accuracy_top1_largest_4_bits`.
+    """
+    assert supernet.info is not None
+    space, bits = supernet.space, supernet.info.bits
+    ends = [space.largest(), space.smallest()]
+    parts = [Candidates.of_architectures(space, ends, one) for one in (FLOAT_BITS, *bits)]
+    results = iter(evaluate(supernet, Candidates.concatenate(parts), dataset))
     return {
-        "accuracy_top1_largest": largest.accuracy_top1,
-        "accuracy_top1_smallest": smallest.accuracy_top1,
+        f"accuracy_top1_{end}{suffix}": next(results).accuracy_top1
+        for suffix in ("", *(f"_{one}_bits" for one in bits))
+        for end in ("largest", "smallest")
     }

@@ -41,8 +41,9 @@ class Trainer:
         torch_device: str = "cpu",
         workers: int | None = None,
         group: Group = ONE_PROCESS,
+        start: Supernet | None = None,
     ) -> None:
-        """Makes fresh weights.
+        """Makes fresh weights, or copies those of `start`.
 
         Args:
             space: whose architectures are trained; its classes are those of the data.
@@ -51,10 +52,12 @@ class Trainer:
             torch_device: such as `cuda`.
             workers: processes that decode images; see `hwnas.data.loader.load`.
             group: the processes that share out each batch.
+            start: a supernet of the space, which is left as it is.
 
         Raises:
             InputError: data and space differ in the number of classes, there are fewer than two
-                images to train on, a batch cannot be shared evenly, or fp16 without a GPU.
+                images to train on, a batch cannot be shared evenly, fp16 without a GPU, or learned
+                steps in `start` that the recipe does not learn.
         """
         if dataset.num_classes != space.num_classes:
             raise InputError(
@@ -77,6 +80,8 @@ class Trainer:
         self.steps = recipe.all_epochs * self.steps_per_epoch
         self.step = 0
         self.supernet = self._made(torch_generator(recipe.seed, Purpose.WEIGHTS, 0))
+        if start is not None:
+            self._begin_with(start)
         self._dropout = Dropout(self.supernet, recipe.dropout) if recipe.dropout else None
         self.optimizer = make_optimizer(self.supernet, recipe)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "fp16")
@@ -121,7 +126,7 @@ class Trainer:
 
     def trained(self) -> Supernet:
         """Returns the supernet to keep, a copy: averaged weights where the recipe has them."""
-        supernet = Supernet(self.space)
+        supernet = self._fresh()
         supernet.load_state_dict(self.supernet.state_dict() if self.average is None else self.average)
         return supernet.eval()
 
@@ -190,7 +195,7 @@ class Trainer:
             if size_px not in sized:
                 sized[size_px] = resize(x_NCHW, size_px).contiguous(memory_format=torch.channels_last)
             with self._autocast():
-                logits = self.supernet(sized[size_px], sampled.architecture)
+                logits = self.supernet(sized[size_px], sampled.architecture, sampled.bits)
             key = (sampled.target, size_px if sampled.target == "fixed" else 0)
             if sampled.target == "fixed" and key not in soft:
                 soft[key] = self._taught(sized[size_px], size_px)
@@ -234,8 +239,30 @@ class Trainer:
                 part.momentum = 0.0
         return teacher
 
+    def _begin_with(self, start: Supernet) -> None:
+        """Takes over weights and statistics; steps that are to be learned anew begin at 1."""
+        own, given = self.supernet.state_dict(), start.state_dict()
+        unknown = sorted(given.keys() - own.keys())
+        if unknown:
+            raise InputError(
+                f"the supernet to go on from has learned steps, such as {unknown[0]}, that the recipe does "
+                f"not learn; add --learned-steps and the same --bits"
+            )
+        fits = all(own[name].shape == tensor.shape for name, tensor in given.items())
+        if not fits:
+            raise InputError(
+                "the supernet to go on from has learned steps for other bits than the recipe; give the same"
+            )
+        self.supernet.load_state_dict(own | given)
+
+    def _fresh(self, generator: torch.Generator | None = None) -> Supernet:
+        supernet = Supernet(self.space, generator)
+        if self.recipe.learned_steps:
+            supernet.learn_steps(self.recipe.bits)
+        return supernet
+
     def _made(self, generator: torch.Generator | None) -> Supernet:
-        supernet = channels_last(Supernet(self.space, generator)).to(self.device).train()
+        supernet = channels_last(self._fresh(generator)).to(self.device).train()
         if self.group.size > 1 and self.recipe.sync_norm:
             batch_norm = synchronised(self.group)
             for part in supernet.modules():

@@ -19,7 +19,7 @@ from hwnas.supernet import (
 
 
 def test_names_give_rules(space) -> None:
-    assert preset_names() == ["sandwich", "progressive", "attentive", "fair"]
+    assert preset_names() == ["sandwich", "progressive", "attentive", "fair", "quantization-aware"]
     assert preset("sandwich", space) == TrainRecipe()
     assert preset("attentive", space, epochs=3).sampling == Attentive()
     assert preset("fair", space, learning_rate=0.5) == TrainRecipe(sampling=Fair(), learning_rate=0.5)
@@ -102,5 +102,5 @@ def test_progressive_shrinking_needs_a_phase_before_it() -> None:
 def test_the_number_of_subnets_a_step_goes_to_the_rule_that_has_one(space) -> None:
     assert adjusted(preset("sandwich", space), {"subnets": 3}).sampling == Sandwich(num_random=3)
     assert adjusted(preset("attentive", space), {"subnets": 1}).sampling == Attentive(num_chosen=1)
-    with pytest.raises(InputError, match="--subnets is for sandwich and attentive; fair sampling"):
+    with pytest.raises(InputError, match="--subnets is for sandwich, attentive and quantization-aware; fair"):
         adjusted(preset("fair", space), {"subnets": 3})

@@ -6,6 +6,7 @@ A rule is a value that the one trainer takes; each has a file of its own.
 from hwnas.supernet.training.sampling.alone import Alone
 from hwnas.supernet.training.sampling.attentive import Attentive
 from hwnas.supernet.training.sampling.fair import Fair
+from hwnas.supernet.training.sampling.quantized import QuantizedSandwich
 from hwnas.supernet.training.sampling.rule import AccuracyOf, Sampled, SamplingRule, Survey, Target
 from hwnas.supernet.training.sampling.sandwich import Sandwich
 from hwnas.supernet.training.sampling.shrinking import ProgressiveShrinking
@@ -16,6 +17,7 @@ __all__ = [
     "Attentive",
     "Fair",
     "ProgressiveShrinking",
+    "QuantizedSandwich",
     "Sampled",
     "SamplingRule",
     "Sandwich",

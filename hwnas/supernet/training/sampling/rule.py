@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.errors import InputError
-from hwnas.spaces import Architecture, Candidates, Space
+from hwnas.spaces import Architecture, BitwidthPolicy, Candidates, Space
 
 Target = Literal["labels", "first", "fixed"]
 
@@ -25,11 +25,13 @@ class Sampled:
         target: `labels`; or the soft targets of the `first` architecture of the same step (in-place
             distillation), or of a `fixed` largest network, trained in an earlier phase.
         weight: of its loss in the step's sum.
+        bits: what it is quantized to; None is floating point.
     """
 
     architecture: Architecture
     target: Target
     weight: float = 1.0
+    bits: BitwidthPolicy | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
