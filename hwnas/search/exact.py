@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hwnas.search.pareto import non_dominated_pairs
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -89,24 +91,6 @@ def exact_front(
     rows = non_dominated_pairs(cost, score)
     choices = np.concatenate([part.choices for part in parts])
     return ExactFront(choices[rows], cost[rows], score[rows])
-
-
-def non_dominated_pairs(cost: Floats, score: Floats) -> Ints:
-    """Returns the rows of the front of (least cost [n], most score [n]), by ascending cost.
-
-    Of equal pairs the first row is returned. Values must not be NaN.
-    """
-    order = np.argsort(cost, kind="stable")  # timsort: runs that are sorted already are merged
-    ordered = score[order]
-    rising = np.empty(len(order), dtype=bool)
-    rising[:1] = True
-    rising[1:] = ordered[1:] > np.maximum.accumulate(ordered)[:-1]
-    kept = order[rising]
-    # Of equal costs the last kept has the highest score, at its first row.
-    last = np.empty(len(kept), dtype=bool)
-    last[-1:] = True
-    last[:-1] = cost[kept[1:]] > cost[kept[:-1]]
-    return kept[last]
 
 
 class _Points(NamedTuple):

@@ -7,8 +7,6 @@ import numpy as np
 from hwnas.search.genome import Genome, joined
 from hwnas.spaces import FLOAT_BITS, Architecture, Candidates, Space, compound_scaled
 
-_MOST_SCALED = 8
-
 
 def first_sample(
     space: Space, bits: Sequence[int], num_candidates: int, rng: np.random.Generator
@@ -41,11 +39,11 @@ def first_sample(
     }
 
 
-def scaled_architectures(space: Space) -> list[Architecture]:
-    """Returns up to eight distinct compound-scaled architectures, spread from smallest to largest."""
+def scaled_architectures(space: Space, most: int = 8) -> list[Architecture]:
+    """Returns up to `most` distinct compound-scaled architectures, spread from smallest to largest."""
     distinct = list(dict.fromkeys(compound_scaled(space, np.linspace(0, 16, 200))))
     picked = np.unique(
-        np.linspace(0, len(distinct) - 1, min(_MOST_SCALED, len(distinct))).round().astype(int)
+        np.linspace(0, len(distinct) - 1, min(most, len(distinct))).round().astype(int)
     )
     return [distinct[row] for row in picked]
 
