@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hwnas.spaces import Layer
+from hwnas.spaces import Layer, activation_bits, operations
 from hwnas.spaces.layer import Activation
 
 
@@ -40,3 +40,34 @@ def at_bits(layers: "tuple[Layer, ...] | list[Layer]", bits: int) -> tuple[Layer
         replace(layer, weight_bits=bits, activation_bits=bits) if layer.quantizable else layer
         for layer in layers
     )
+
+
+def simulated_peak(layers: tuple[Layer, ...]) -> int:
+    """The most bytes alive while the chain runs, an operation at a time.
+
+    A tensor lives from the operation that makes it to the last that reads it; sums and scalings write
+    over what they read first; the vectors of squeeze-and-excitation take no room.
+    """
+    steps = list(operations(layers))
+    bits = activation_bits(layers)
+    last_use = {tensor: index for index, (_, _, reads) in enumerate(steps) for tensor in reads}
+    last_use[f"{steps[-1][0].name}.{steps[-1][1].name}"] = len(steps)
+
+    def room(tensor: str, elements: int) -> int:
+        return -(-elements * bits.get(tensor, 32) // 8)
+
+    first = layers[0]
+    alive = {"input": room("input", first.in_channels * first.in_size_px**2)}
+    peak = 0
+    for index, (layer, op, reads) in enumerate(steps):
+        elements = 0 if op.name.startswith("se_") else op.out_channels * op.out_size_px**2
+        made = f"{layer.name}.{op.name}"
+        if op.kind in ("add", "scale"):
+            # In place: the room is that of the wider of the two.
+            elements = op.out_channels * op.out_size_px**2
+            peak = max(peak, sum(alive.values()))
+            del alive[reads[0]]
+        alive[made] = room(made, elements)
+        peak = max(peak, sum(alive.values()))
+        alive = {tensor: size for tensor, size in alive.items() if last_use[tensor] > index}
+    return peak

@@ -3,6 +3,7 @@
 Importing this loads numpy and the spaces alone; scipy and xgboost come with the first fit.
 """
 
+from hwnas.predictors.additive import AdditiveTerms, additive_terms
 from hwnas.predictors.csvio import Measurements, metric_columns, read_measurements
 from hwnas.predictors.fit import ScoredFit, fit_and_score, fit_predictor, model_names
 from hwnas.predictors.metrics import Score, score
@@ -10,11 +11,13 @@ from hwnas.predictors.prediction import Prediction
 from hwnas.predictors.predictor import FittedPredictor, load_predictor
 
 __all__ = [
+    "AdditiveTerms",
     "FittedPredictor",
     "Measurements",
     "Prediction",
     "Score",
     "ScoredFit",
+    "additive_terms",
     "fit_and_score",
     "fit_predictor",
     "load_predictor",

@@ -18,7 +18,7 @@ from hwnas.profilers.fingerprint import Fingerprint
 from hwnas.profilers.measurement import Failure, Kind, Measurement
 from hwnas.profilers.memory import PlannedMemory
 from hwnas.profilers.protocol import Protocol
-from hwnas.spaces import Layer, Network
+from hwnas.spaces import Layer, Network, Pair, alike
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,11 @@ class Device(ABC):
     definition: Mapping[str, Any] | None = None
     energy_meters: tuple[MeterName, ...] = ("rapl", "hwmon")
     energy: EnergySettings | None = None
+
+    @property
+    def bit_pairs(self) -> tuple[Pair, ...]:
+        """The weight and activation bits that it runs together: each of `bits` alike, unless overridden."""
+        return alike(self.bits)
 
     @abstractmethod
     def unavailable(self) -> str | None:

@@ -25,7 +25,7 @@ from hwnas.profilers.measurement import EnergySource, Failure, Kind, Measurement
 from hwnas.profilers.protocol import Protocol
 from hwnas.profilers.table_file import read_table, table_digest
 from hwnas.profilers.tables import BlockCost, BlockTable, block_key, describe
-from hwnas.spaces import Layer, Network, Space, subject_key
+from hwnas.spaces import Layer, Network, Pair, Space, alike, subject_key
 
 BLOCK_LIST = "blocks.json"
 _LIST_VERSION = 1
@@ -36,7 +36,8 @@ class CostModel(ABC):
 
     Attributes:
         title: for people.
-        bits: the bitwidths it knows, for weights and activations alike.
+        bits: the bitwidths it knows.
+        pairs: the weight and activation bits that it knows together; the widest first.
         batch: images that its figures stand for.
         energy_source: what its energies are, where it has any.
         energy_boundary: what they include, for people.
@@ -44,6 +45,7 @@ class CostModel(ABC):
 
     title: str
     bits: tuple[int, ...]
+    pairs: tuple[Pair, ...]
     batch: int
     energy_source: EnergySource
     energy_boundary: str
@@ -70,6 +72,7 @@ class DpuModel(CostModel):
     """The cycle model of a DPU: one image on one core, the others idle."""
 
     bits = (dpu.BITS,)
+    pairs = alike(bits)
     batch = 1
     energy_source: EnergySource = "modelled"
     energy_boundary = "the whole board, at the power it takes with one core busy"
@@ -114,9 +117,9 @@ class TableModel(CostModel):
         self._table = table
         self.title = f"block table of {table.device}" + (table.validity and f", valid: {table.validity}")
         self.batch = table.batch
-        weighted = [layer for layer in table.rows if layer.quantizable]
-        alike = {layer.weight_bits for layer in weighted if layer.weight_bits == layer.activation_bits}
-        self.bits = tuple(sorted(alike or {layer.weight_bits for layer in weighted}, reverse=True))
+        held = {(row.weight_bits, row.activation_bits) for row in table.rows if row.quantizable}
+        self.pairs = tuple(sorted(held, reverse=True))
+        self.bits = tuple(sorted({bits for pair in held for bits in pair}, reverse=True))
 
     def facts(self) -> dict[str, Fact]:
         """Returns a digest of the table."""
@@ -157,15 +160,20 @@ class SimulatedDevice(Device):
         self.bits = model.bits
         self.batch = model.batch
 
+    @property
+    def bit_pairs(self) -> tuple[Pair, ...]:
+        """The weight and activation bits that the model knows together."""
+        return self.model.pairs
+
     def table(self, space: Space) -> BlockTable:
-        """Returns the costs of the whole vocabulary of a space, at every bitwidth of the device.
+        """Returns the costs of the whole vocabulary of a space, at every pair of bits of the device.
 
         Layers that the device refuses are left out: the table says which those are when a
         candidate needs them.
         """
         layers = [
-            replace(layer, weight_bits=bits, activation_bits=bits)
-            for layer, bits in product(space.vocabulary, self.bits)
+            replace(layer, weight_bits=weights, activation_bits=activations)
+            for layer, (weights, activations) in product(space.vocabulary, self.bit_pairs)
         ]
         return self.model.table(layers)
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hwnas.spaces.architecture import Architecture, BitwidthPolicy, Candidate
+from hwnas.spaces.bits import BitGenes, BitRule, Pair, alike, crossed
 from hwnas.spaces.candidates import Candidates
 from hwnas.spaces.costs import Costs
 from hwnas.spaces.layer import FLOAT_BITS, Layer, Op, make_divisible
@@ -25,6 +26,8 @@ __all__ = [
     "FLOAT_BITS",
     "INPUT",
     "Architecture",
+    "BitGenes",
+    "BitRule",
     "BitwidthPolicy",
     "Candidate",
     "Candidates",
@@ -35,12 +38,15 @@ __all__ = [
     "MobileNetSpace",
     "Network",
     "Op",
+    "Pair",
     "Part",
     "ResNetSpace",
     "Space",
     "Stage",
     "activation_bits",
+    "alike",
     "compound_scaled",
+    "crossed",
     "get_space",
     "make_divisible",
     "open_space",

@@ -128,6 +128,12 @@ class Candidates:
         """Returns the analytic costs, one array of n for each."""
         return self.space.cost_table.costs(self.layer_ids, self.weight_bits, self.activation_bits)
 
+    def within(self, pairs: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
+        """Returns which candidates [n] hold only these pairs of weight and activation bits."""
+        used = (self.layer_ids >= 0) & self.space.quantizable_slots
+        held = [(self.weight_bits == w) & (self.activation_bits == a) for w, a in pairs]
+        return np.asarray((np.any(held, axis=0) | ~used).all(axis=1))
+
     def first_of_each(self) -> Ints:
         """Returns the row numbers of the first candidate of each distinct kind, ascending."""
         rows = np.concatenate([self.genomes, self.weight_bits, self.activation_bits], axis=1)

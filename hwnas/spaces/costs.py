@@ -6,12 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.spaces.layer import Layer, Op
+from hwnas.spaces.layer import FLOAT_BITS, Layer, Op
 
 Ints = NDArray[np.int64]
 
-# A block has at most four phases (expand, depthwise, project, add) of at most three live tensors.
-_PHASES, _TENSORS = 4, 3
+# A block has at most four phases (expand, depthwise, project, add).
+_PHASES = 4
+# Where the bits of a live tensor come from: the map read, the layer itself (three at a time at most), the
+# map made, or nobody (logits stay in floating point).
+INSIDE, OWN, OUTSIDE, FLOAT = 0, (1, 2, 3), 4, 5
+_TENSORS = 6
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,8 @@ class Costs:
         params: weights, biases and the two trained vectors of each batch normalisation.
         weight_bytes: weights packed at their bits (each layer rounded up to bytes), and one
             32-bit bias a channel once normalisation is folded.
-        peak_memory_bytes: the most bytes of activations alive at once.
+        peak_memory_bytes: the most bytes of activations alive at once, each at the bits that
+            `activation_bits` gives it: a map between two layers has the fewer of theirs.
         bitops: sum of MACs x weight bits x activation bits (32 x 32 in floating point).
     """
 
@@ -42,7 +47,7 @@ class CostTable:
     Layer ids index the rows, and id -1 (no layer in this slot) finds the row of zeros.
 
     Attributes:
-        live: int64 [V + 1, phases, tensors], elements of the tensors alive in each phase.
+        live: int64 [V + 1, phases, 6], elements of the tensors alive in each phase, see `live_elements`.
     """
 
     macs: Ints
@@ -62,7 +67,7 @@ class CostTable:
         live = np.zeros((len(layers) + 1, _PHASES, _TENSORS), dtype=np.int64)
         for row, layer in enumerate(layers):
             for phase, tensors in enumerate(live_elements(layer)):
-                live[row, phase, : len(tensors)] = tensors
+                live[row, phase, list(tensors)] = list(tensors.values())
         return CostTable(
             macs=column([sum(op.macs for op in of) for of in ops]),
             params=column([sum(op.weights + _vectors(op) for op in of) for of in ops]),
@@ -77,11 +82,11 @@ class CostTable:
         Args:
             ids: [n, slots] rows of this table, -1 where a slot is empty.
             weight_bits: [n, slots].
-            activation_bits: [n, slots].
+            activation_bits: [n, slots]; 32 in layers without weights.
         """
         macs = self.macs[ids]
         packed = -(-self.weights[ids] * weight_bits // 8) + 4 * self.biases[ids]
-        alive = -(-self.live[ids] * activation_bits[:, :, None, None] // 8)
+        alive = -(-self.live[ids] * _tensor_bits(ids >= 0, activation_bits)[:, :, None, :] // 8)
         return Costs(
             macs=macs.sum(axis=1),
             params=self.params[ids].sum(axis=1),
@@ -91,34 +96,58 @@ class CostTable:
         )
 
 
-def live_elements(layer: Layer) -> list[list[int]]:
+def live_elements(layer: Layer) -> list[dict[int, int]]:
     """Returns, for each phase of a layer, the elements of the activation tensors alive in it.
 
-    Sums and scalings are in place. The small vectors of squeeze-and-excitation are left out.
+    They are filed by whose bits they have: `INSIDE` the map that the layer reads, `OWN` tensors within
+    it, `OUTSIDE` the map it makes, `FLOAT` logits. Sums and scalings are in place. The small vectors of
+    squeeze-and-excitation are left out.
 
     Source: MCUNet (Lin et al., 2020), peak memory of an inverted bottleneck with the depthwise
     convolution not in place; the residual input stays alive until it is added.
     """
     out = layer.out_channels * layer.out_size_px**2
     inside = layer.in_channels * layer.in_size_px**2
+    one, two, three = OWN
     if layer.kind not in ("mbconv", "bottleneck"):
-        return [[inside, out]]
+        made = {"residual_conv": one, "linear": FLOAT}.get(layer.kind, OUTSIDE)
+        return [{INSIDE: inside, made: out}]
     before = layer.mid_channels * layer.in_size_px**2
     after = layer.mid_channels * layer.out_size_px**2
+    added = {INSIDE: inside, one: out}
     if layer.kind == "bottleneck":
-        trunk = [[before, after, inside], [after, out, inside]]
+        trunk = [{one: before, two: after, INSIDE: inside}, {one: after, two: out, INSIDE: inside}]
         if layer.residual:
-            return [*trunk, [out, out]]
+            return [*trunk, added]
         if layer.stride == 1:
-            return [*trunk, [out, out, inside]]
+            return [*trunk, {one: out, two: out, INSIDE: inside}]
         pooled = layer.in_channels * layer.out_size_px**2
-        return [*trunk, [out, inside, pooled], [out, out, pooled]]
-    kept = [inside] if layer.residual else []
-    phases = [[inside, before]] if layer.expands else []
-    phases += [[before, after, *(kept if layer.expands else [])], [after, out, *kept]]
-    if layer.residual:
-        phases.append([out, out])
-    return phases
+        return [*trunk, {one: out, two: pooled, INSIDE: inside}, {one: out, two: out, three: pooled}]
+    last = [{one: after, two: out, INSIDE: inside}, added] if layer.residual else [{one: after, OUTSIDE: out}]
+    if not layer.expands:
+        return [{INSIDE: inside, one: after}, *last]
+    kept = {INSIDE: inside} if layer.residual else {}
+    return [{INSIDE: inside, one: before}, {one: before, two: after, **kept}, *last]
+
+
+def _tensor_bits(filled: NDArray[np.bool_], activation_bits: Ints) -> Ints:
+    """The bits of each kind of tensor in each slot, [n, slots, 6]."""
+    bits = np.full((*filled.shape, _TENSORS), FLOAT_BITS, dtype=np.int64)
+    bits[..., OWN] = activation_bits[..., None]
+    bits[..., INSIDE] = np.minimum(activation_bits, _nearest(filled, activation_bits))
+    after = _nearest(filled[:, ::-1], activation_bits[:, ::-1])[:, ::-1]
+    bits[..., OUTSIDE] = np.minimum(activation_bits, after)
+    return bits
+
+
+def _nearest(filled: NDArray[np.bool_], bits: Ints) -> Ints:
+    """The bits [n, slots] of the last filled slot before each; 32 where there is none."""
+    found = np.empty_like(bits)
+    carried = np.full(len(bits), FLOAT_BITS, dtype=np.int64)
+    for slot in range(bits.shape[1]):
+        found[:, slot] = carried
+        carried = np.where(filled[:, slot], bits[:, slot], carried)
+    return found
 
 
 def _vectors(op: Op) -> int:

@@ -36,6 +36,7 @@ class MobileNetSpace(Space):
         self.num_classes = num_classes or recipe.num_classes
         self.norm_eps = recipe.norm_eps
         self.definition = definition
+        self.bit_rule = recipe.bit_rule
         self.genes = _genes(recipe)
         entries = (
             entry

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, model_validator
 from pydantic_core import PydanticCustomError
 
+from hwnas.spaces.bits import BitRule, Tie
+
 # Every layer of a vocabulary costs memory and start-up time: this many take about a second.
 MOST_LAYERS = 200_000
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -92,6 +94,7 @@ _PIXELS = _Number(
 )
 _STRIDE = _Number(1, 2, "1 or 2", "2 where the map is to be halved")
 _EPS = _Number(1e-9, 1, "a number from 1e-9 to 1", "1.0e-5", whole=False)
+_LEAST_BITS = _Number(1, 32, "a whole number of bits from 1 to 32", "8, or 1 for no rule")
 _CLASSES = _Number(2, 1_000_000, "a whole number of classes, 2 or more", "1000")
 
 _Written = PlainSerializer(_as_written)
@@ -142,6 +145,14 @@ class Stage(_Model):
     se: Flag = False
 
 
+class BitSection(_Model):
+    """Which layers share bits, and the least bits at both ends; see `BitRule`."""
+
+    tie: Annotated[Tie, _one_of("layer", "stage", "network")] = "layer"
+    first_at_least: Annotated[int, BeforeValidator(_LEAST_BITS.one)] = 8
+    last_at_least: Annotated[int, BeforeValidator(_LEAST_BITS.one)] = 8
+
+
 class MobileNetRecipe(_Model):
     """Everything that defines a MobileNet-style space.
 
@@ -155,6 +166,7 @@ class MobileNetRecipe(_Model):
         tied: one choice of kernel and expand ratio a stage rather than a block.
         norm_eps: what batch normalisation adds to variances.
         num_classes: outputs of the classifier where no data set says.
+        bits: who chooses bitwidths; None for each layer, at least 8 bits in the first and the last.
     """
 
     name: Annotated[str, BeforeValidator(checked_name)]
@@ -167,11 +179,18 @@ class MobileNetRecipe(_Model):
     tied: Flag = False
     norm_eps: Annotated[float, BeforeValidator(_EPS.one)] = 1e-5
     num_classes: Annotated[int, BeforeValidator(_CLASSES.one)] = 1000
+    bits: BitSection | None = None
 
     @property
     def widths(self) -> tuple[Part | Stage, ...]:
         """The parts whose width may be a choice: stem, stages, feature."""
         return (self.stem, *self.stages, *([self.feature] if self.feature else []))
+
+    @property
+    def bit_rule(self) -> BitRule:
+        """The rule of its policies."""
+        section = self.bits or BitSection()
+        return BitRule(section.tie, section.first_at_least, section.last_at_least)
 
     @property
     def elastic_widths(self) -> bool:

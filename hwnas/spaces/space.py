@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hwnas.errors import InputError
 from hwnas.files import json_object
 from hwnas.spaces.architecture import Architecture
+from hwnas.spaces.bits import BitRule
 from hwnas.spaces.costs import CostTable
 from hwnas.spaces.layer import Layer
 from hwnas.spaces.slots import SlotTables
@@ -66,6 +67,7 @@ class Space(ABC):
         norm_eps: what batch normalisation adds to variances.
         definition: JSON that `space_of_definition` makes the space from again, for a space that
             no name stands for; None where the name is enough.
+        bit_rule: which layers share bits, and the least bits at both ends.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Space(ABC):
     num_classes: int
     norm_eps: float = 1e-5
     definition: Mapping[str, Any] | None = None
+    bit_rule: BitRule = BitRule()
 
     @abstractmethod
     def covering(self) -> list[Architecture]:

@@ -14,7 +14,7 @@ from hwnas.spaces import get_space
 SPACE = get_space("demo")
 
 
-@pytest.mark.parametrize("bits", [(32,), (32, 8), (8,), (32, 8, 4)])
+@pytest.mark.parametrize("bits", [(32,), (32, 8), (8,), (32, 8, 4), ((8, 8), (4, 8), (8, 4), (4, 4))])
 @settings(deadline=None, max_examples=15)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_vectors_and_candidates_translate_back(bits: tuple[int, ...], seed: int) -> None:

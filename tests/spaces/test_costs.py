@@ -1,12 +1,14 @@
 """Peak memory of layers, against a simulation of which tensors are alive."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwnas.spaces import Layer, operations
-from hwnas.spaces.costs import CostTable, live_elements
-from tests.chains import at_bits, residual_chain
+from hwnas.spaces import Layer
+from hwnas.spaces.costs import CostTable
+from tests.chains import at_bits, residual_chain, simulated_peak
 
 CHANNELS = st.sampled_from([1, 3, 8, 16, 24, 40])
 KINDS = ("conv", "residual_conv", "mbconv", "bottleneck", "max_pool")
@@ -42,45 +44,45 @@ def chains(draw: st.DrawFn) -> tuple[Layer, ...]:
     return tuple(rows)
 
 
-def simulated_peak(layers: tuple[Layer, ...]) -> int:
-    """The most elements alive while the chain runs, an operation at a time.
-
-    A tensor lives from the operation that makes it to the last that reads it; sums and scalings write
-    over what they read first; the vectors of squeeze-and-excitation take no room.
-    """
-    steps = list(operations(layers))
-    last_use = {tensor: index for index, (_, _, reads) in enumerate(steps) for tensor in reads}
-    last_use[f"{steps[-1][0].name}.{steps[-1][1].name}"] = len(steps)
-    first = layers[0]
-    alive = {"input": first.in_channels * first.in_size_px**2}
-    peak = 0
-    for index, (layer, op, reads) in enumerate(steps):
-        elements = 0 if op.name.startswith("se_") else op.out_channels * op.out_size_px**2
-        made = f"{layer.name}.{op.name}"
-        if op.kind in ("add", "scale"):
-            elements = alive.pop(reads[0])
-        alive[made] = elements
-        peak = max(peak, sum(alive.values()))
-        alive = {tensor: size for tensor, size in alive.items() if last_use[tensor] > index}
-    return peak
+def counted_peak(layers: tuple[Layer, ...]) -> int:
+    bits = np.array([[layer.activation_bits if layer.quantizable else 32 for layer in layers]])
+    ids = np.arange(len(layers))[None]
+    return int(CostTable.of(layers).costs(ids, bits, bits).peak_memory_bytes[0])
 
 
-@given(chains())
-def test_peak_memory_is_that_of_a_liveness_simulation(layers: tuple[Layer, ...]) -> None:
-    counted = max(sum(phase) for layer in layers for phase in live_elements(layer))
-    assert counted == simulated_peak(layers)
+def with_bits(layers: tuple[Layer, ...], widths: list[int]) -> tuple[Layer, ...]:
+    return tuple(
+        replace(layer, weight_bits=bits, activation_bits=bits) if layer.quantizable else layer
+        for layer, bits in zip(layers, widths, strict=False)
+    )
 
 
-def test_every_kind_of_shortcut_is_right() -> None:
-    layers = residual_chain(37)
-    assert max(sum(phase) for layer in layers for phase in live_elements(layer)) == simulated_peak(layers)
+@given(chains(), st.lists(st.sampled_from([4, 6, 8, 32]), min_size=6, max_size=6))
+def test_peak_memory_is_that_of_a_liveness_simulation(layers: tuple[Layer, ...], bits: list[int]) -> None:
+    mixed = with_bits(layers, bits)
+    assert counted_peak(mixed) == simulated_peak(mixed)
+
+
+def test_every_kind_of_shortcut_is_right_at_any_bits() -> None:
+    for seed in range(20):
+        layers = residual_chain(37)
+        bits = np.random.default_rng(seed).choice([4, 6, 8, 32], size=len(layers)).tolist()
+        mixed = with_bits(layers, bits)
+        assert counted_peak(mixed) == simulated_peak(mixed)
 
 
 def test_maps_of_eight_bits_take_a_quarter() -> None:
-    chains = [residual_chain(37), at_bits(residual_chain(37), 8)]
-    peaks = []
-    for layers in chains:
-        bits = np.array([[layer.activation_bits if layer.quantizable else 8 for layer in layers]])
-        ids = np.arange(len(layers))[None]
-        peaks.append(int(CostTable.of(layers).costs(ids, bits, bits).peak_memory_bytes[0]))
-    assert peaks[0] == 4 * peaks[1]
+    assert counted_peak(residual_chain(37)) == 4 * counted_peak(at_bits(residual_chain(37), 8))
+
+
+def test_bits_scale_bitops_and_packed_weights_by_hand() -> None:
+    layers = (
+        Layer("conv", 3, 8, 4, kernel=3, stride=1, weight_bits=4, activation_bits=6, name="a"),
+        Layer("conv", 8, 5, 4, weight_bits=6, activation_bits=8, name="b"),
+    )
+    ids, weights, activations = np.array([[0, 1]]), np.array([[4, 6]]), np.array([[6, 8]])
+    costs = CostTable.of(layers).costs(ids, weights, activations)
+    assert costs.bitops[0] == 3 * 8 * 9 * 16 * 4 * 6 + 8 * 5 * 16 * 6 * 8
+    assert costs.weight_bytes[0] == 216 * 4 // 8 + 4 * 8 + 40 * 6 // 8 + 4 * 5
+    # The map between the two has the fewer of their bits.
+    assert costs.peak_memory_bytes[0] == max((48 + 128) * 6 // 8, 128 * 6 // 8 + 80)
