@@ -48,9 +48,10 @@ class OfaEvolution:
         size = max(4, min(self.population, problem.evaluations // (5 * self.limits)))
 
         def random(n: int) -> Ints:
-            return problem.genome.sample(n, rng)
+            # The smallest network keeps a limit alive that no random one meets.
+            return np.concatenate([np.zeros((1, len(counts)), np.int64), problem.genome.sample(n, rng)])
 
-        pools = [_price(ledger, _within(problem, random, size, limit)) for limit in ladder]
+        pools = [_priced(problem, ledger, _within(problem, random, size, limit)) for limit in ladder]
         ledger.end_generation()
         done = 0
         while ledger.left and (self.generations is None or done < self.generations):
@@ -59,11 +60,13 @@ class OfaEvolution:
                 vectors, score = pools[at]
                 best = np.argsort(score, kind="stable")[: max(2, int(self.parents * size))]
                 vectors, score = vectors[best], score[best]
+                if not len(vectors):
+                    continue
 
                 def bred(n: int, kept: Ints = vectors) -> Ints:
                     return self._children(kept, n, counts, rng)
 
-                fresh = _price(ledger, _within(problem, bred, size, limit))
+                fresh = _priced(problem, ledger, _within(problem, bred, size, limit))
                 pools[at] = np.concatenate([vectors, fresh[0]]), np.concatenate([score, fresh[1]])
             ledger.end_generation()
             if ledger.priced == before:
@@ -158,12 +161,13 @@ def _within(problem: Problem, draw: Draw, n: int, limit: float) -> Ints:
     return np.concatenate(kept)[:n]
 
 
-def _price(ledger: Ledger, vectors: Ints) -> tuple[Ints, Floats]:
-    fresh = ledger.fresh(vectors)[: ledger.left]
-    if not len(fresh):
-        return fresh, np.zeros(0)
-    objectives, _ = ledger.price(fresh)
-    return fresh, objectives[:, 0]
+def _priced(problem: Problem, ledger: Ledger, vectors: Ints) -> tuple[Ints, Floats]:
+    """The vectors with their first objective; those that another limit has priced count once."""
+    fresh = ledger.fresh(vectors)
+    if len(fresh):
+        ledger.price(fresh[: ledger.left])
+    objectives, _ = problem.price(vectors)
+    return vectors, objectives[:, 0]
 
 
 def _one_gene(vectors: Ints, counts: Ints, rng: np.random.Generator) -> Ints:

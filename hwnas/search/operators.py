@@ -31,10 +31,10 @@ class Layout:
         counts = genome.choice_counts
         space = genome.space
         stages = _stages(space)
-        genes = [gene.group for gene in space.genes]
-        names = [*genes, *["bits"] * (len(counts) - len(genes))]
+        bits = _bit_positions(genome, stages)
+        names = [*(gene.group for gene in space.genes), *(kind for kind, _ in bits)]
         kinds = {name: number for number, name in enumerate(dict.fromkeys(names))}
-        parts = [*_gene_parts(space, stages), *_bit_parts(len(counts) - len(genes), stages)]
+        parts = [*_gene_parts(space, stages), *(part for _, part in bits)]
         numbers = {part: number for number, part in enumerate(dict.fromkeys(parts))}
         return Layout(
             counts,
@@ -97,8 +97,15 @@ def _gene_parts(space: Space, stages: list[str]) -> list[str]:
     return parts
 
 
-def _bit_parts(num_positions: int, stages: list[str]) -> list[str]:
-    """The stage of each position of bits where there are so many for each slot."""
-    if num_positions and num_positions % len(stages) == 0:
-        return stages * (num_positions // len(stages))
-    return ["bits"] * num_positions
+def _bit_positions(genome: Genome, stages: list[str]) -> list[tuple[str, str]]:
+    """The kind and the stage of each position of bits, by what changes when it moves."""
+    length = len(genome.bit_genes.choice_counts)
+    weights, activations = genome.bit_genes.decode(np.eye(length + 1, length, -1, dtype=np.int64))
+    found = []
+    for row in range(1, length + 1):
+        by_weights = weights[row] != weights[0]
+        moved = by_weights | (activations[row] != activations[0])
+        touched = {stages[slot] for slot in np.flatnonzero(moved)}
+        part = touched.pop() if len(touched) == 1 else ""
+        found.append(("weight_bits" if by_weights.any() else "activation_bits", part or f"bits {row}"))
+    return found
