@@ -45,6 +45,7 @@ class PymooNsga2:
     mutation_probability: float | None
 
     def __call__(self, problem: Problem) -> Found:
+        """Returns the front of what pymoo asked for."""
         from pymoo.algorithms.moo.nsga2 import NSGA2
         from pymoo.core.evaluator import Evaluator
         from pymoo.core.problem import Problem as Shape
@@ -103,10 +104,12 @@ class Truth:
     exact_vectors: np.ndarray
 
     def price(self, vectors: np.ndarray) -> tuple[Floats, Floats]:
+        """Returns the objectives, and no constraint."""
         objectives = np.stack([-self.accuracy(vectors), self.cost(vectors)], axis=1)
         return objectives, np.zeros((len(vectors), 1))
 
     def volume(self, objectives: Floats) -> float:
+        """Returns the hypervolume from the reference point."""
         return hypervolume(objectives, self.reference)
 
 
@@ -126,8 +129,8 @@ def truth(data: Path, cost: str) -> Truth:
     found = Truth(space, accuracy.values, price, np.array([-70.0, largest]), front.choices)
     volume = found.volume(found.price(front.choices)[0])
     print(
-        f"{cost}: exact front {len(front.cost)} networks, hypervolume {volume:.3f} from ({largest:.4f}, 70 %), "
-        f"{seconds:.3f} CPU s; ceiling of the accuracy link {_ceiling(accuracy):.1f} %",
+        f"{cost}: exact front {len(front.cost)} networks, hypervolume {volume:.3f} from "
+        f"({largest:.4f}, 70 %), {seconds:.3f} CPU s; ceiling of accuracies {_ceiling(accuracy):.1f} %",
         flush=True,
     )
     return found
@@ -175,7 +178,9 @@ def growth(one: Truth, evaluations: list[int]) -> None:
         started = time.process_time()
         found = Nsga2().search(Problem(genome, one.price, nothing, budget, 0, lambda *_: None))
         seconds = time.process_time() - started
-        print(f"{found.priced:8d} evaluations in {seconds:6.2f} CPU s, {found.priced / seconds:9.0f} a second")
+        print(
+            f"{found.priced:8d} evaluations in {seconds:6.2f} CPU s, {found.priced / seconds:9.0f} a second"
+        )
 
 
 def main() -> None:

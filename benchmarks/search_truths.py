@@ -32,7 +32,9 @@ def space_at_224() -> MobileNetSpace:
     """Returns the Once-for-All space with one image size."""
     full = get_space(FULL)
     assert isinstance(full, MobileNetSpace)
-    return MobileNetSpace(full.recipe.model_copy(update={"name": f"{FULL}-{SIZE_PX}", "image_sizes": (SIZE_PX,)}))
+    return MobileNetSpace(
+        full.recipe.model_copy(update={"name": f"{FULL}-{SIZE_PX}", "image_sizes": (SIZE_PX,)})
+    )
 
 
 @dataclass(frozen=True, eq=False)

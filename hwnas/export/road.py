@@ -180,7 +180,7 @@ class Road:
             ]
             for name, baseline in result.baselines.items():
                 some = baseline[:_BASELINES]
-                latency = result.pool.fastest(some, group, self.settings.target_latency_ms)
+                latency = result.pool.fastest(some, group, result.goal)
                 some = some[np.flatnonzero(~np.isnan(latency))]
                 tested.learn(
                     some, lambda done, total: self.progress.step("evaluate baselines on test", done, total)

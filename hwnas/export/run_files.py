@@ -5,7 +5,6 @@ import io
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ def write_environment(folder: Path, devices: Sequence[Device], command: Sequence
 def write_convergence(folder: Path, result: SearchResult) -> None:
     """Writes `convergence.csv`: hypervolumes, expected and measured, with their reference point."""
     out = io.StringIO()
-    rows = [asdict(line) for line in result.convergence]
+    rows = [line.to_row() for line in result.convergence]
     writer = csv.DictWriter(out, list(rows[0]))
     writer.writeheader()
     writer.writerows(rows)

@@ -79,7 +79,8 @@ class OfaEvolution:
             rng.random(one.shape) < self.mutation_probability, rng.integers(0, counts, one.shape), one
         )
         crossed = np.where(rng.random(one.shape) < 0.5, one, other)
-        return np.where((np.arange(n) < self.mutants * n)[:, None], redrawn, crossed)
+        drawn: Ints = np.where((np.arange(n) < self.mutants * n)[:, None], redrawn, crossed)
+        return drawn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +172,7 @@ def _priced(problem: Problem, ledger: Ledger, vectors: Ints) -> tuple[Ints, Floa
 
 
 def _one_gene(vectors: Ints, counts: Ints, rng: np.random.Generator) -> Ints:
-    moved = vectors.copy()
+    moved: Ints = vectors.copy()
     rows = np.arange(len(vectors))
     gene = rng.choice(np.flatnonzero(counts > 1), len(vectors))
     moved[rows, gene] = (moved[rows, gene] + rng.integers(1, counts[gene])) % counts[gene]

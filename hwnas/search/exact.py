@@ -192,12 +192,17 @@ class _Fold:
             yield tuple(known[v] if v in known else found[v] for v in kept_open), np.array(members)
 
     def _pruned(self, parts: list[_Points], rest: float) -> _Points:
-        points = _Points(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        points = _Points(
+            np.concatenate([part.cost for part in parts]),
+            np.concatenate([part.score for part in parts]),
+            np.concatenate([part.parent for part in parts]),
+            np.concatenate([part.combo for part in parts]),
+        )
         rows = non_dominated_pairs(points.cost, points.score)
         if np.isfinite(self.limit):
             # Rounding may put a sum on either side of the limit; the slack keeps those of equal sums.
             rows = rows[points.cost[rows] + rest <= self.limit * (1 + 1e-12)]
-        return _Points(*(column[rows] for column in points))
+        return _Points(points.cost[rows], points.score[rows], points.parent[rows], points.combo[rows])
 
     def _choices(self, steps: list[_Step], n: int) -> Ints:
         """Walks every member back to its assignment."""
@@ -231,13 +236,16 @@ def _sliced(factor: Factor, variable: int | None, value: int | None) -> Factor:
         return factor
     axis = factor.variables.index(variable)
     variables = factor.variables[:axis] + factor.variables[axis + 1 :]
-    return Factor(variables, factor.cost.take(value, axis), factor.score.take(value, axis))
+    return Factor(
+        variables, np.asarray(factor.cost.take(value, axis)), np.asarray(factor.score.take(value, axis))
+    )
 
 
 def _counts(factors: Sequence[Factor], num_variables: int) -> list[int]:
     counts = [1] * num_variables
     for factor in factors:
-        assert factor.cost.shape == factor.score.shape and factor.cost.ndim == len(factor.variables)
+        assert factor.cost.shape == factor.score.shape
+        assert factor.cost.ndim == len(factor.variables)
         for variable, count in zip(factor.variables, factor.cost.shape, strict=True):
             assert counts[variable] in (1, count), "a variable has one number of choices"
             counts[variable] = count

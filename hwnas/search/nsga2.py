@@ -4,7 +4,7 @@ pymoo's own loop keeps an object for each individual, which costs 50 to 60 us a 
 than predictors do; this one asks, breeds and selects whole arrays, about 7 us a candidate.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -57,13 +57,13 @@ class Nsga2:
     share: float = 0.01
     batch: tuple[int, int] = (16, 400)
     seeds: int = 20
-    breeding: Breeding = Breeding()
+    breeding: Breeding = field(default_factory=Breeding)
 
     def search(self, problem: Problem) -> Found:
         """Returns the front found within the problem's evaluations."""
         rng, ledger = np.random.default_rng(problem.seed), problem.ledger()
         layout = Layout.of(problem.genome)
-        vectors = _first(problem, ledger, self.seeds, self.smallest, rng)
+        vectors = first_generation(problem, ledger, self.seeds, self.smallest, rng)
         objectives, violation = ledger.price(vectors)
         ledger.end_generation()
         idle = 0
@@ -104,7 +104,8 @@ def children(
     pairs = rng.random(n) < breeding.crossover
     drawn = np.where(pairs[:, None], crossed(vectors[one], vectors[other], layout, rng), vectors[one])
     moved = ~pairs | (rng.random(n) < breeding.mutation)
-    return np.where(moved[:, None], mutated(drawn, layout, breeding.mutated_genes, rng), drawn)
+    bred: Ints = np.where(moved[:, None], mutated(drawn, layout, breeding.mutated_genes, rng), drawn)
+    return bred
 
 
 def scaled_vectors(genome: Genome, most: int) -> Ints:
@@ -123,7 +124,10 @@ def scaled_vectors(genome: Genome, most: int) -> Ints:
     return genome.canonical(np.concatenate([genes, levels], axis=1))
 
 
-def _first(problem: Problem, ledger: Ledger, seeds: int, least: int, rng: np.random.Generator) -> Ints:
+def first_generation(
+    problem: Problem, ledger: Ledger, seeds: int, least: int, rng: np.random.Generator
+) -> Ints:
+    """Returns the problem's own vectors, scaled ones, and random ones up to `least` in all."""
     scaled = scaled_vectors(problem.genome, seeds)
     drawn = problem.genome.sample(least, rng)
     vectors = ledger.fresh(np.concatenate([problem.first, scaled, drawn]))
@@ -133,7 +137,8 @@ def _first(problem: Problem, ledger: Ledger, seeds: int, least: int, rng: np.ran
 def _tournament(rank: Ints, apart: Floats, n: int, rng: np.random.Generator) -> Ints:
     one, other = rng.integers(0, len(rank), (2, n))
     wins = (rank[one] < rank[other]) | ((rank[one] == rank[other]) & (apart[one] > apart[other]))
-    return np.where(wins, one, other)
+    winners: Ints = np.where(wins, one, other)
+    return winners
 
 
 def _neighbours(objectives: Floats, rows: Ints, rng: np.random.Generator) -> Ints:
@@ -145,4 +150,5 @@ def _neighbours(objectives: Floats, rows: Ints, rng: np.random.Generator) -> Int
     place[order] = np.arange(len(order))
     reach = max(2, len(order) // 10)
     near = place[rows] + rng.integers(-reach, reach + 1, len(rows))
-    return order[np.clip(near, 0, len(order) - 1)]
+    found: Ints = order[np.clip(near, 0, len(order) - 1)]
+    return found

@@ -1,11 +1,11 @@
 """NSGA-III for three and more objectives: pymoo's survival by ask and tell, our operators."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from hwnas.search.inner import Found, Problem
-from hwnas.search.nsga2 import Breeding, _first, children
+from hwnas.search.nsga2 import Breeding, children, first_generation
 from hwnas.search.operators import Layout
 
 # Partitions of Das and Dennis's simplex by number of objectives: about a hundred directions.
@@ -24,7 +24,7 @@ class Nsga3:
     """
 
     seeds: int = 20
-    breeding: Breeding = Breeding()
+    breeding: Breeding = field(default_factory=Breeding)
 
     def search(self, problem: Problem) -> Found:
         """Returns the front found within the problem's evaluations."""
@@ -36,7 +36,7 @@ class Nsga3:
 
         rng, ledger = np.random.default_rng(problem.seed), problem.ledger()
         layout = Layout.of(problem.genome)
-        vectors = problem.genome.canonical(_first(problem, ledger, self.seeds, 40, rng))
+        vectors = problem.genome.canonical(first_generation(problem, ledger, self.seeds, 40, rng))
         objectives, violation = ledger.price(vectors)
         m = objectives.shape[1]
         directions = get_reference_directions("das-dennis", m, n_partitions=_PARTITIONS.get(m, 5))

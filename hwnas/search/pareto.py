@@ -77,7 +77,8 @@ def crowding(objectives: Floats, rank: Ints) -> Floats:
         ends = np.append(starts[1:], len(order)) - 1
         span = np.repeat(values[ends] - values[starts], ends - starts + 1)
         gap = np.zeros(len(order))
-        gap[1:-1] = (values[2:] - values[:-2]) / np.maximum(span[1:-1], 1e-300)
+        # Where a whole front is equal, nothing lies apart.
+        gap[1:-1] = (values[2:] - values[:-2]) / np.where(span > 0, span, np.inf)[1:-1]
         gap[starts] = gap[ends] = np.inf
         distance[order] += gap
     return distance
