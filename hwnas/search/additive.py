@@ -61,8 +61,15 @@ def table_terms(table: BlockTable, space: Space, figure: str = "latency_ms") -> 
         space: whose layers are looked up.
         figure: `latency_ms` or `energy_mj`.
     """
+    known: dict[tuple[int, int], Floats] = {}
 
     def values(weight_bits: int, activation_bits: int) -> Floats:
+        pair = weight_bits, activation_bits
+        if pair not in known:
+            known[pair] = column(*pair)
+        return np.broadcast_to(known[pair], (len(space.slots), len(known[pair])))
+
+    def column(weight_bits: int, activation_bits: int) -> Floats:
         layers = [
             replace(layer, weight_bits=weight_bits, activation_bits=activation_bits)
             if layer.quantizable
@@ -70,9 +77,8 @@ def table_terms(table: BlockTable, space: Space, figure: str = "latency_ms") -> 
             for layer in space.vocabulary
         ]
         costs = [table.cost(layer) for layer in layers]
-        column = [np.nan if one is None else getattr(one, figure) for one in costs]
-        row = np.array([*(np.nan if one is None else one for one in column), 0.0], dtype=np.float64)
-        return np.broadcast_to(row, (len(space.slots), len(row)))
+        found = [None if one is None else getattr(one, figure) for one in costs]
+        return np.array([*(np.nan if one is None else one for one in found), 0.0], dtype=np.float64)
 
     constant = getattr(table.constant, figure) if table.constant else 0.0
     return AdditiveTerms(

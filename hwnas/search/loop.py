@@ -10,6 +10,7 @@ from hwnas.profilers.device import Device
 from hwnas.progress import Progress
 from hwnas.search.ending import ended_search
 from hwnas.search.feasible import refuse_hopeless, say_if_idle, usable_pairs
+from hwnas.search.genome import joined
 from hwnas.search.goal import Goal, reward
 from hwnas.search.inner import Floats, Found
 from hwnas.search.pareto import hypervolume, non_dominated, spread_subset
@@ -89,6 +90,10 @@ class _Run:
             if settings.budget_s and time.monotonic() - self.started > settings.budget_s:
                 ended = "budget spent"
                 break
+            left = self._left()
+            if left is not None and left <= 0:
+                ended = "all evaluations spent"
+                break
             number += 1
             self._verify(number, fits)
             fits = self._fit()
@@ -137,7 +142,7 @@ class _Run:
     def _verify(self, number: int, fits: Fits) -> None:
         """Measures and evaluates what the predictors propose for each device, and for all together."""
         fleet = len(self.groups) > 1
-        share = -(-self.settings.evaluations_per_round // (len(self.latencies) + fleet))
+        share = -(-self._round_size() // (len(self.latencies) + fleet))
         inners = {one.device.name: self._inner(one, fits) for one in self.latencies}
         proposals = []
         for index, one in enumerate(self.latencies):
@@ -152,7 +157,17 @@ class _Run:
             self._measure_proposals(one, picked, fits)
         if fleet:
             proposals.append(self._fleet_proposals(number, inners, share))
-        self._learn(Candidates.concatenate(proposals))
+        every = joined(proposals)
+        self._learn(every[: self._left()])
+
+    def _left(self) -> int | None:
+        """How many candidates may still be evaluated; None without a limit."""
+        most = self.settings.evaluations
+        return None if most is None else max(0, most - len(self.accuracies.known))
+
+    def _round_size(self) -> int:
+        settings = self.settings
+        return max(settings.evaluations_per_round, int(settings.growth * len(self.accuracies.known)))
 
     def _inner(self, one: Latencies, fits: Fits) -> Inner:
         name = one.device.name

@@ -7,7 +7,7 @@ import numpy as np
 
 from hwnas.errors import InputError
 from hwnas.predictors import AdditiveTerms, FittedPredictor, additive_terms
-from hwnas.search.additive import ExactCandidates, exact_candidates, table_terms
+from hwnas.search.additive import ExactCandidates, exact_candidates
 from hwnas.search.genome import Genome
 from hwnas.search.goal import Figures, Goal
 from hwnas.search.inner import Floats, Found, Ints, OnGeneration, Problem
@@ -15,7 +15,7 @@ from hwnas.search.pareto import hypervolume
 from hwnas.search.pool import cost_figures
 from hwnas.search.result import Fits
 from hwnas.search.settings import SearchSettings
-from hwnas.search.truth import FittedLatency, TableLatency
+from hwnas.search.truth import FittedLatency, TableFigure
 from hwnas.spaces import Candidates, Pair, Space
 
 _COSTS = ("size_bytes", "peak_memory_bytes", "bitops")
@@ -112,7 +112,7 @@ class Inner:
             return None
         fitted = self.fits.latency[self.device]
         try:
-            cost, score = latency_terms(fitted, self.space), additive_terms(self.fits.accuracy)
+            cost, score = latency_terms(fitted), additive_terms(self.fits.accuracy)
         except InputError:
             if self.settings.method == "exact":
                 raise
@@ -128,14 +128,14 @@ class Inner:
         return exact_candidates(genome, cost, score, limit)
 
 
-def latency_terms(fitted: FittedLatency, space: Space) -> AdditiveTerms:
+def latency_terms(fitted: FittedLatency) -> AdditiveTerms:
     """Returns the terms of a latency predictor or a device's table.
 
     Raises:
         InputError: it is no sum over layers.
     """
-    if isinstance(fitted.predictor, TableLatency):
-        return table_terms(fitted.predictor.table, space)
+    if isinstance(fitted.predictor, TableFigure):
+        return fitted.predictor.terms
     assert isinstance(fitted.predictor, FittedPredictor)
     return additive_terms(fitted.predictor)
 

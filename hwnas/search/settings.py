@@ -64,6 +64,10 @@ class SearchSettings:
             ones and more.
         rounds: at most so many times: propose, measure and evaluate, refit.
         evaluations_per_round: candidates a round, shared by the devices.
+        growth: where that is more, a round takes this share of what is evaluated already: later
+            rounds move predictors less, and refitting costs more.
+        evaluations: no more than so many candidates are evaluated on the validation split; None
+            for what the rounds come to.
         epsilon: two rounds in a row that raise the hypervolume by less than this share end it.
         images: so many images of the validate split, and of the test split, are evaluated on, the
             first ones; None for all.
@@ -89,6 +93,8 @@ class SearchSettings:
     profile_samples: int = 80
     rounds: int = 4
     evaluations_per_round: int = 16
+    growth: float = 0.2
+    evaluations: int | None = None
     epsilon: float = 0.002
     images: int | None = None
     budget_s: float | None = None
@@ -104,6 +110,13 @@ class SearchSettings:
                 raise InputError(f"{name} must be at least {least}, but got {getattr(self, name)}")
         if not 0 < self.miss_rate < 1:
             raise InputError(f"miss_rate must be between 0 and 1, but got {self.miss_rate}")
+        if not 0 <= self.growth <= 10:
+            raise InputError(f"growth must be from 0 to 10, but got {self.growth}")
+        if self.evaluations is not None and self.evaluations < self.initial_evaluations:
+            raise InputError(
+                f"evaluations must be at least the {self.initial_evaluations} initial ones, but got "
+                f"{self.evaluations}"
+            )
         if not 0 <= self.epsilon < 1:
             raise InputError(f"--epsilon must be from 0 to below 1, but got {self.epsilon}")
         self._check_objectives()

@@ -9,16 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.errors import InputError
-from hwnas.predictors import FittedPredictor, Prediction, Score, fit_and_score, score
+from hwnas.predictors import AdditiveTerms, FittedPredictor, Prediction, Score, fit_and_score, score
 from hwnas.predictors.energy import fit_energy
 from hwnas.predictors.fit import ModelName
 from hwnas.profilers.device import Device
 from hwnas.profilers.measurement import Measurement
 from hwnas.profilers.simulated import SimulatedDevice
 from hwnas.profilers.tables import BlockTable
+from hwnas.search.additive import table_terms
 from hwnas.search.genome import Genome
 from hwnas.search.run_folder import Journal
-from hwnas.spaces import Candidates, Pair
+from hwnas.spaces import Candidates, Pair, Space
 
 if TYPE_CHECKING:
     from hwnas.supernet import Evaluation
@@ -168,7 +169,8 @@ class Latencies:
     def _tabled(self, every: Candidates, truth: Floats, energy: bool) -> "FittedLatency":
         assert isinstance(self.device, SimulatedDevice)
         table = self.device.table(every.space)
-        exact = table.latency_ms(every)
+        latency = TableFigure.of(table, every.space, "latency_ms")
+        exact = latency.mean(every)
         spent = None
         if energy:
             if table.energy_mj(every) is None:
@@ -176,9 +178,9 @@ class Latencies:
                     f"device '{self.device.name}' has no energies in its table; add the column energy_mj, "
                     "or drop --target-energy and the objective energy"
                 )
-            spent = FittedEnergy(TableEnergy(table), 1.0)
+            spent = FittedEnergy(TableFigure.of(table, every.space, "energy_mj"), 1.0)
         scored = score(Prediction(exact, exact, exact), truth)
-        return FittedLatency(TableLatency(table), scored, truth, exact, 1.0, spent)
+        return FittedLatency(latency, scored, truth, exact, 1.0, spent)
 
     def _fit_energy(self, every: Candidates, seed: int, miss_rate: float) -> "FittedEnergy":
         taken = [self.known[key] for key in every.ids]
@@ -219,35 +221,41 @@ def upper_quantile(values: Floats, tail: float) -> float:
     return float(np.sort(values)[min(rank, len(values)) - 1])
 
 
-@dataclass(frozen=True)
-class TableLatency:
-    """The latencies of a simulated device, which a table gives exactly."""
+@dataclass(frozen=True, eq=False)
+class TableFigure:
+    """A figure of a simulated device, which a table gives exactly.
+
+    Attributes:
+        terms: the table as an array over the vocabulary, so that a sum is a look-up a slot.
+    """
 
     table: BlockTable
+    terms: AdditiveTerms
+
+    @staticmethod
+    def of(table: BlockTable, space: Space, figure: str) -> "TableFigure":
+        """Returns `latency_ms` or `energy_mj` of a table for a space."""
+        return TableFigure(table, table_terms(table, space, figure))
 
     def mean(self, candidates: Candidates) -> Floats:
-        """Returns the latency [n], ms."""
-        return self.table.latency_ms(candidates)
+        """Returns the figure [n].
 
-
-@dataclass(frozen=True)
-class TableEnergy:
-    """The energies of a simulated device, which a table gives exactly."""
-
-    table: BlockTable
-
-    def mean(self, candidates: Candidates) -> Floats:
-        """Returns the energy [n], mJ."""
-        found = self.table.energy_mj(candidates)
-        assert found is not None, "the table was checked to hold energies"
-        return found
+        Raises:
+            InputError: the table lacks blocks that candidates need.
+        """
+        sums = self.terms.sums(candidates)
+        if np.isnan(sums).any():
+            # The table says which blocks it lacks; where it lacks none, they have no such figure.
+            self.table.latency_ms(candidates)
+            raise InputError(f"the table of '{self.table.device}' lacks {self.terms.metric} of some blocks")
+        return sums
 
 
 @dataclass(frozen=True, eq=False)
 class FittedEnergy:
     """An energy predictor and the margin for its limit."""
 
-    predictor: FittedPredictor | TableEnergy
+    predictor: FittedPredictor | TableFigure
     margin: float
 
 
@@ -261,7 +269,7 @@ class FittedLatency:
         energy: None where energies do not matter.
     """
 
-    predictor: FittedPredictor | TableLatency
+    predictor: FittedPredictor | TableFigure
     score: Score
     truth: Floats
     held_out: Floats
