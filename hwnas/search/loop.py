@@ -171,7 +171,16 @@ class _Run:
 
     def _inner(self, one: Latencies, fits: Fits) -> Inner:
         name = one.device.name
-        return Inner(self.asked.space, name, one.pairs, self.goal, fits, self.settings, self.references[name])
+        return Inner(
+            space=self.asked.space,
+            device=name,
+            pairs=one.pairs,
+            goal=self.goal,
+            accuracy=fits.accuracy,
+            latency=fits.latency[name],
+            settings=self.settings,
+            reference=self.references[name],
+        )
 
     def _picked(
         self, candidates: Candidates, objectives: Floats, n: int, needed: Sequence[Latencies]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -13,12 +14,27 @@ from hwnas.search.goal import Figures, Goal
 from hwnas.search.inner import Floats, Found, Ints, OnGeneration, Problem
 from hwnas.search.pareto import hypervolume
 from hwnas.search.pool import cost_figures
-from hwnas.search.result import Fits
 from hwnas.search.settings import SearchSettings
-from hwnas.search.truth import FittedLatency, TableFigure
+from hwnas.search.truth import FittedEnergy, TableFigure
 from hwnas.spaces import Candidates, Pair, Space
 
 _COSTS = ("size_bytes", "peak_memory_bytes", "bitops")
+
+
+class Expected(Protocol):
+    """Predictors of one device and the margins that limits on them are held under."""
+
+    @property
+    def predictor(self) -> FittedPredictor | TableFigure:
+        """Of latency."""
+
+    @property
+    def margin(self) -> float:
+        """Of p95 over predicted latency."""
+
+    @property
+    def energy(self) -> FittedEnergy | None:
+        """None where energies do not matter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +67,8 @@ class Inner:
     device: str
     pairs: tuple[Pair, ...]
     goal: Goal
-    fits: Fits
+    accuracy: FittedPredictor
+    latency: Expected
     settings: SearchSettings
     reference: Floats
 
@@ -86,10 +103,10 @@ class Inner:
 
     def figures(self, candidates: Candidates) -> Figures:
         """Returns the predicted figures [n] that the goal needs; p95 is latency under the margin."""
-        fitted = self.fits.latency[self.device]
+        fitted = self.latency
         latency = fitted.predictor.mean(candidates)
         found = {
-            "accuracy_top1": self.fits.accuracy.mean(candidates),
+            "accuracy_top1": self.accuracy.mean(candidates),
             "latency_ms": latency,
             "p95_ms": latency * fitted.margin,
         }
@@ -101,7 +118,7 @@ class Inner:
 
     def excess(self, figures: Figures) -> Floats:
         """Returns the shares by which limits are broken, energies under their margin."""
-        fitted = self.fits.latency[self.device]
+        fitted = self.latency
         if fitted.energy is not None:
             figures = {**figures, "energy_mj": figures["energy_mj"] * fitted.energy.margin}
         return self.goal.excess(figures, self.device)
@@ -110,25 +127,26 @@ class Inner:
         """The exact front on these predictors; None where they are not additive."""
         if not self.goal.plain:
             return None
-        fitted = self.fits.latency[self.device]
+        fitted = self.latency
         try:
-            cost, score = latency_terms(fitted), additive_terms(self.fits.accuracy)
+            cost, score = latency_terms(fitted), additive_terms(self.accuracy)
         except InputError:
             if self.settings.method == "exact":
                 raise
             return None
-        if not cost.exact:
-            return None if self.settings.method != "exact" else self._solved(genome, cost, score, fitted)
+        # Borders between bitwidths are not in the sums: good for proposals, no ground for a certificate.
+        if not cost.exact and self.settings.method != "exact":
+            return None
         return self._solved(genome, cost, score, fitted)
 
     def _solved(
-        self, genome: Genome, cost: AdditiveTerms, score: AdditiveTerms, fitted: FittedLatency
+        self, genome: Genome, cost: AdditiveTerms, score: AdditiveTerms, fitted: Expected
     ) -> ExactCandidates:
         limit = self.goal.latency_ms[self.device] / fitted.margin
         return exact_candidates(genome, cost, score, limit)
 
 
-def latency_terms(fitted: FittedLatency) -> AdditiveTerms:
+def latency_terms(fitted: Expected) -> AdditiveTerms:
     """Returns the terms of a latency predictor or a device's table.
 
     Raises:
