@@ -50,6 +50,11 @@ def format_time_ms(latency_ms: float) -> str:
     )
 
 
+def format_energy_mj(energy_mj: float) -> str:
+    """Returns an energy for people, three significant digits: `312uJ`, `4.2mJ`, `1.1J`."""
+    return _format(energy_mj, (("uJ", 1e-3, 1.0), ("mJ", 1.0, 1e3), ("J", 1e3, math.inf)))
+
+
 def format_size_bytes(size_bytes: float) -> str:
     """Returns a size for people, three significant digits: `812kB`, `1.54MB`."""
     return _format(size_bytes, (("B", 1.0, 1e3), ("kB", 1e3, 1e6), ("MB", 1e6, 1e9), ("GB", 1e9, math.inf)))

@@ -29,14 +29,14 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title:
         numeric = all(_is_figure(row[index]) for row in rows)
         table.add_column(column, justify="right" if numeric and rows else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*(Text(_printable(str(cell))) for cell in row))
+        table.add_row(*(Text(printable(str(cell))) for cell in row))
     width = None if sys.stdout.isatty() else 200
     Console(file=sys.stdout, width=width).print(table)
 
 
 def say(text: str) -> None:
     """Prints one line on stderr."""
-    sys.stderr.write(_printable(text) + "\n")
+    sys.stderr.write(printable(text) + "\n")
     sys.stderr.flush()
 
 
@@ -71,7 +71,7 @@ class PlainProgress:
 
     def say(self, text: str) -> None:
         """Writes the line."""
-        self._out.write(_printable(text) + "\n")
+        self._out.write(printable(text) + "\n")
         self._out.flush()
 
     def step(self, what: str, done: int, total: int) -> None:
@@ -98,11 +98,11 @@ class _BarProgress:
     def say(self, text: str) -> None:
         from rich.text import Text
 
-        self._bars.console.print(Text(_printable(text)))
+        self._bars.console.print(Text(printable(text)))
 
     def step(self, what: str, done: int, total: int) -> None:
         if what not in self._tasks:
-            self._tasks[what] = self._bars.add_task(_printable(what), total=total, pace="")
+            self._tasks[what] = self._bars.add_task(printable(what), total=total, pace="")
         pace = self._pace.text(what, done, total)
         self._bars.update(self._tasks[what], completed=done, total=total, pace=pace)
         if done >= total:
@@ -129,7 +129,7 @@ class _Pace:
         return f"{rate:.2g}/s, {clock} left" if rate >= 1 else f"{1 / rate:.2g} s each, {clock} left"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Returns text without characters that steer a terminal; names come from outside."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 

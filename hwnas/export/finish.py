@@ -176,8 +176,10 @@ class Finish:
                 energy_mj=_energy(one),
             )
             reason = gate.agreement.reason
-            if one.p95_ms > front.target_latency_ms:
+            if one.p95_ms > front.target_on(member.deploy_on):
                 reason = f"p95 of {one.p95_ms:.4g} ms broke the target when its file was measured"
+            if (one.energy_mj or 0.0) > front.limits.get("energy_mj", np.inf):
+                reason = f"{one.energy_mj:.4g} mJ broke the energy target when its file was measured"
             if reason:
                 dropped.append({"id": member.id, "deploy_on": member.deploy_on, "reason": reason})
             else:
@@ -185,21 +187,21 @@ class Finish:
         final, volume = [], 0.0
         for group in competing(self.devices):
             members = [member for member in kept if member.deploy_on in group]
-            points = np.array(
-                [[-m.accuracy_top1["value"], m.latency_ms[m.deploy_on]["value"]] for m in members]
-            ).reshape(-1, 2)
+            points = front.points(members)
             rows = set(non_dominated(points).tolist())
-            reference = [-front.reference_point["accuracy_top1"], front.reference_point["latency_ms"]]
-            volume += hypervolume(points, np.array(reference))
-            for row in np.argsort(points[:, 1], kind="stable").tolist():
-                if row in rows:
+            volume += hypervolume(points, front.reference)
+            latency = np.array([m.latency_ms[m.deploy_on]["value"] for m in members])
+            for row in np.argsort(latency, kind="stable").tolist():
+                # The fleet's model is there for all devices together, whatever is best on this one.
+                if row in rows or (front.fleet and members[row].id == front.fleet["id"]):
                     final.append(members[row])
                 else:
                     why = "another model is no slower and more accurate now that its file was measured"
                     dropped.append(
                         {"id": members[row].id, "deploy_on": members[row].deploy_on, "reason": why}
                     )
-        return replace(front, members=tuple(final), dropped=tuple(dropped), hypervolume=volume)
+        settled = replace(front, dropped=tuple(dropped), hypervolume=volume)
+        return settled.with_members(tuple(final))
 
     def _write_manifest(self, member: Member, gate: Gated, taken: Measurement, artefact: str) -> None:
         predicted = member.latency_ms[member.deploy_on]["predicted"]

@@ -31,6 +31,28 @@ def search_remarks(result: SearchResult) -> list[str]:
     if result.proposed:
         share = 100 * result.missed / result.proposed
         lines.append(f"{result.missed} of {result.proposed} proposals broke the target ({share:.0f} %)")
+        margins = [f"{name} {fitted.margin:.2f}" for name, fitted in result.fits.latency.items()]
+        lines.append(f"margin of p95 over predicted latency for proposals: {', '.join(margins)}")
+    return lines + front_remarks(result.front)
+
+
+def front_remarks(front: Front) -> list[str]:
+    """Returns lines about the exact front, soft targets, and the one model for all devices."""
+    lines = [
+        f"on {name}, the expected front has {100 * share:.2f} % of the exact one's hypervolume (certificate)"
+        for name, share in front.certificate.items()
+    ]
+    if front.soft:
+        for name, best in front.soft["best"].items():
+            lines.append(f"highest reward on {name}: model {best['id']} ({best['reward']:.2f})")
+    if front.fleet and front.fleet["id"] is None:
+        lines.append("no model keeps the limits of all devices: there is none for the whole fleet")
+    elif front.fleet:
+        regrets = [f"{points:.2f} on {name}" for name, points in front.fleet["regret_points"].items()]
+        lines.append(
+            f"one model for all devices: {front.fleet['id']}; points behind the best of each: "
+            f"{', '.join(regrets)}"
+        )
     return lines
 
 

@@ -15,7 +15,7 @@ from hwnas.profilers.profile import canary_reference_ms, profile
 from hwnas.progress import Progress
 from hwnas.search.baselines import Margin, margin
 from hwnas.search.front import Front, write_front
-from hwnas.search.loop import Search
+from hwnas.search.loop import Search, Watch
 from hwnas.search.pool import competing
 from hwnas.search.result import SearchResult
 from hwnas.search.run_folder import Journal, run_folder
@@ -30,35 +30,23 @@ if TYPE_CHECKING:
 _BASELINES = 24
 
 
-def settings_for(
-    *,
-    target_latency_ms: float,
-    bits: tuple[int, ...],
-    method: str,
-    seed: int,
-    samples: int | None,
-    evaluations: int | None,
-    images: int | None,
-    budget_s: float | None,
-) -> SearchSettings:
+def settings_for(*, samples: int | None, evaluations: int | None, **knobs: Any) -> SearchSettings:
     """Returns settings with the defaults for what is None.
 
     Args:
-        evaluations: about how many in all; half of them before the first proposal.
+        samples: networks measured on each device first.
+        evaluations: so many in all; half of them before the first proposal.
+        knobs: other fields of `SearchSettings`.
     """
-    usual = SearchSettings(target_latency_ms=target_latency_ms)
+    usual = SearchSettings()
     initial = max(12, evaluations // 2) if evaluations else usual.initial_evaluations
     each = usual.evaluations_per_round
     return SearchSettings(
-        target_latency_ms=target_latency_ms,
-        bits=bits,
-        method=method,
-        seed=seed,
         initial_evaluations=initial,
+        evaluations=evaluations,
         profile_samples=samples or max(usual.profile_samples, initial),
         rounds=max(1, -(-(evaluations - initial) // each)) if evaluations else usual.rounds,
-        images=images,
-        budget_s=budget_s,
+        **{name: value for name, value in knobs.items() if value is not None},
     )
 
 
@@ -83,6 +71,7 @@ class Road:
         store: the measurement store; None for the default one.
         export: whether models are written, measured and taken through the gate.
         command: the words that started it, for the report.
+        watch: hears of the state of the search after every generation.
     """
 
     supernet: "Supernet"
@@ -94,6 +83,7 @@ class Road:
     export: bool
     progress: Progress
     command: Sequence[str] = ()
+    watch: Watch | None = None
 
     def travel(self) -> RoadResult:
         """Returns the front, exported; everything about it is in the run folder.
@@ -150,6 +140,7 @@ class Road:
             settings=self.settings,
             journal=journal,
             progress=self.progress,
+            watch=self.watch,
         ).run()
 
     def _finish(self, result: SearchResult, evaluator: "Evaluator", journal: Journal, store: Store) -> Front:
@@ -180,7 +171,7 @@ class Road:
             ]
             for name, baseline in result.baselines.items():
                 some = baseline[:_BASELINES]
-                latency = result.pool.fastest(some, group, self.settings.target_latency_ms)
+                latency = result.pool.fastest(some, group, result.goal)
                 some = some[np.flatnonzero(~np.isnan(latency))]
                 tested.learn(
                     some, lambda done, total: self.progress.step("evaluate baselines on test", done, total)

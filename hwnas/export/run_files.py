@@ -5,7 +5,6 @@ import io
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,12 +36,16 @@ def write_environment(folder: Path, devices: Sequence[Device], command: Sequence
 
 def write_convergence(folder: Path, result: SearchResult) -> None:
     """Writes `convergence.csv`: hypervolumes, expected and measured, with their reference point."""
+    write_rows(folder / "convergence.csv", [line.to_row() for line in result.convergence])
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes a CSV whose columns are those of the first of the rows; there must be one."""
     out = io.StringIO()
-    rows = [asdict(line) for line in result.convergence]
     writer = csv.DictWriter(out, list(rows[0]))
     writer.writeheader()
     writer.writerows(rows)
-    write_text(folder / "convergence.csv", out.getvalue())
+    write_text(path, out.getvalue())
 
 
 def write_predictors(folder: Path, result: SearchResult) -> None:

@@ -3,6 +3,7 @@
 Importing this loads numpy and the spaces alone; scipy and xgboost come with the first fit.
 """
 
+from hwnas.predictors.additive import AdditiveTerms, additive_terms
 from hwnas.predictors.csvio import Measurements, metric_columns, read_measurements
 from hwnas.predictors.fit import ScoredFit, fit_and_score, fit_predictor, model_names
 from hwnas.predictors.metrics import Score, score
@@ -11,11 +12,13 @@ from hwnas.predictors.predictor import FittedPredictor, load_predictor
 from hwnas.predictors.quantized import fit_quantized
 
 __all__ = [
+    "AdditiveTerms",
     "FittedPredictor",
     "Measurements",
     "Prediction",
     "Score",
     "ScoredFit",
+    "additive_terms",
     "fit_and_score",
     "fit_predictor",
     "fit_quantized",

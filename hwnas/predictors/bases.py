@@ -49,8 +49,13 @@ class Inputs:
     @cached_property
     def pairs(self) -> Ints:
         """The bits of each slot as one number, [n, slots]."""
-        pairs: Ints = self.candidates.weight_bits * _PAIR + self.candidates.activation_bits
-        return pairs
+        return pair_of_bits(self.candidates)
+
+
+def pair_of_bits(candidates: Candidates) -> Ints:
+    """Returns the weight and activation bits of each slot as one number, [n, slots]."""
+    pairs: Ints = candidates.weight_bits * _PAIR + candidates.activation_bits
+    return pairs
 
 
 class Basis(ABC):
@@ -69,7 +74,7 @@ class Basis(ABC):
         """Returns the squared length of each row [n], or a bound from above."""
 
 
-ColumnsKind = Literal["encoding", "choices", "summary"]
+ColumnsKind = Literal["encoding", "choices", "sums", "summary"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +82,9 @@ class Columns(Basis):
     """Plain columns, centred on the training candidates.
 
     Kinds: `encoding` is `features.encoding`; `choices` has a column for each choice of each gene
-    besides; `summary` has the sum of the encoding over each group of genes and the logarithms of
-    the work, at unit variance: the few directions that explain most where measurements are noisy.
+    besides; `sums` has the sum of the encoding over each group of genes, and `summary` the
+    logarithms of the work besides, both at unit variance: the few directions that explain most
+    where measurements are noisy.
 
     Attributes:
         center: float64 [L], subtracted.
@@ -95,7 +101,7 @@ class Columns(Basis):
         raw = _columns(kind, inputs)
         deviation = raw.std(axis=0)
         varies = deviation > 1e-9
-        unit = 1 / np.maximum(deviation, 1e-9) if kind == "summary" else np.ones(len(deviation))
+        unit = 1 / np.maximum(deviation, 1e-9) if kind in ("sums", "summary") else np.ones(len(deviation))
         return Columns(kind, raw.mean(axis=0), np.where(varies, unit, 0.0))
 
     def rows(self, inputs: Inputs) -> Floats:
@@ -111,20 +117,33 @@ class Columns(Basis):
         norms: Floats = np.square(self.rows(inputs)).sum(axis=1)
         return norms
 
+    def as_choices(self, space: Space, weights: Floats) -> Floats:
+        """Returns weights [L] on raw columns as weights on those of kind `choices`."""
+        assert self.kind != "summary", "work is no sum over choices"
+        if self.kind == "choices":
+            return weights
+        encoded = _membership(space) @ weights if self.kind == "sums" else weights
+        return np.concatenate([encoded, np.zeros(int(space.choice_counts.sum()))])
+
 
 def _columns(kind: ColumnsKind, inputs: Inputs) -> Floats:
     if kind == "encoding":
         return inputs.encoding
     if kind == "choices":
         return np.concatenate([inputs.encoding, one_hot(inputs.candidates)], axis=1)
-    groups = encoding_groups(inputs.candidates.space)
-    member = np.array(
-        [[name == group for name in dict.fromkeys(groups)] for group in groups], dtype=np.float64
-    )
+    sums = inputs.encoding @ _membership(inputs.candidates.space)
+    if kind == "sums":
+        return sums
     # What a network computes does not depend on its bits, so its work is counted without them.
     table = totals(Candidates.of_genomes(inputs.candidates.space, inputs.candidates.genomes))
     work = np.stack([table[:, [TOTALS.index(name) for name in names]].sum(axis=1) for names in WORK], axis=1)
-    return np.concatenate([inputs.encoding @ member, np.log1p(work)], axis=1)
+    return np.concatenate([sums, np.log1p(work)], axis=1)
+
+
+def _membership(space: Space) -> Floats:
+    """Which group each column of the encoding belongs to, [columns, groups] of 0 and 1."""
+    groups = encoding_groups(space)
+    return np.array([[name == group for name in dict.fromkeys(groups)] for group in groups], dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,6 +238,15 @@ class _Lookup:
         for slot in range(ids.shape[1]):
             out += stacked[at[:, slot]]
         return out / inputs.expected[:, None]
+
+
+def layer_prices(space: Space, physics: Physics, weight_bits: int, activation_bits: int) -> Floats:
+    """Returns what physics expects of each layer of the vocabulary at these bits, [V]."""
+    table = _op_table(space)
+    prices: Floats = np.add.reduceat(
+        physics.of_ops(table.columns, weight_bits, activation_bits), table.starts
+    )
+    return prices
 
 
 class _OpTable(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from hwnas.predictors.bases import Basis, Columns, Inputs, Shares
+from hwnas.predictors.bases import Basis, Columns, ColumnsKind, Inputs, Shares
 from hwnas.predictors.features import TOTALS, WORK, Floats, Ints, encoding_groups
 
 FeatureSet = Literal["runtime", "layers", "quality", "choices"]
@@ -23,7 +23,8 @@ class Design:
     Feature sets: `runtime` is smooth in the logarithms of the totals and linear in the shares of
     operations and the encoding; `layers` has the shares alone, so that its predictions are sums
     over layers; `quality` is smooth in the encoding, a length scale a group of genes, and linear
-    in every choice and in a summary; `choices` has the linear parts alone.
+    in every choice and in a summary; `choices` is linear in every choice and in their sums by
+    group, so that its predictions are sums over choices.
 
     Attributes:
         training: the training candidates, with the physics in use.
@@ -37,7 +38,8 @@ class Design:
         """The linear parts."""
         space, physics = self.training.candidates.space, self.training.physics
         if self.features in ("quality", "choices"):
-            return (Columns.around("choices", self.training), Columns.around("summary", self.training))
+            some: ColumnsKind = "summary" if self.features == "quality" else "sums"
+            return (Columns.around("choices", self.training), Columns.around(some, self.training))
         assert physics is not None, "features of run time need physics"
         shares = (Shares(space, physics, sized=True), Shares(space, physics, sized=False))
         if self.features == "layers":

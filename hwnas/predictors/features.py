@@ -97,9 +97,9 @@ def encoding(candidates: Candidates) -> Floats:
     `encoding_groups` says what each column is.
     """
     space = candidates.space
-    values = _gene_values(space)[np.arange(len(space.genes)), candidates.genomes]
+    values = gene_values(space)[np.arange(len(space.genes)), candidates.genomes]
     used = space.quantizable_slots
-    bits = [_taken(bits[:, used]) for bits in (candidates.weight_bits, candidates.activation_bits)]
+    bits = [bits_taken(bits[:, used]) for bits in (candidates.weight_bits, candidates.activation_bits)]
     return np.concatenate([values * space.active_genes(candidates.genomes), *bits], axis=1)
 
 
@@ -121,8 +121,8 @@ def one_hot(candidates: Candidates) -> Floats:
     return hot
 
 
-def _taken(bits: Ints) -> Floats:
-    # Octaves below 16 bits, so that 8 -> 4 -> 2 are equal steps; 16 and floating point are at 0.
+def bits_taken(bits: Ints) -> Floats:
+    """Returns the octaves below 16 bits over 4: 8 -> 4 -> 2 are equal steps, 16 and more are at 0."""
     return np.log2(16 / np.minimum(bits, 16)) / 4
 
 
@@ -139,8 +139,8 @@ def _layer_table(space: Space) -> _LayerTable:
 
 
 @lru_cache(maxsize=16)
-def _gene_values(space: Space) -> Floats:
-    """Each choice, or what it stands for, over the gene's largest, [genes, most choices]."""
+def gene_values(space: Space) -> Floats:
+    """Returns each choice, or what it stands for, over the gene's largest, [genes, most choices]."""
     table = np.zeros((len(space.genes), int(space.choice_counts.max())))
     for row, gene in enumerate(space.genes):
         amounts = np.array(gene.amounts or gene.choices, dtype=np.float64)

@@ -126,6 +126,16 @@ class GaussianProcess(Model):
         targets, spread = (_finite(fields[name], len(candidates)) for name in ("targets", "spread"))
         return GaussianProcess(design, targets, spread, found)
 
+    def linear_weights(self) -> tuple[list[Floats], float]:
+        """Returns the weights [L] of each linear part and the constant, for a process with no smooth part.
+
+        The expected target is the constant plus the sum of `rows @ weights`.
+        """
+        assert not self.design.num_groups, "a smooth part is not linear"
+        posterior, scale = self._posterior, _deviation(self.targets)
+        weights = [scale * factor * (rows.T @ posterior.weights) for _, rows, factor in self._linear()]
+        return weights, float(self.targets.mean() + scale * posterior.constant)
+
     @property
     def log_evidence(self) -> float:
         """The log density of the training targets, up to a constant: compares links and features."""

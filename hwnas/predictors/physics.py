@@ -52,6 +52,11 @@ class Physics:
         return costs
 
 
+def border_prices(physics: Physics) -> Floats:
+    """Returns the prices of changes of bitwidth between neighbours: of a tensor and of an element."""
+    return physics.prices[-2:]
+
+
 def op_columns(op: Op) -> list[float]:
     """Returns the priced columns of one operation, elements standing where bytes will."""
     depthwise = op.kind == "depthwise"

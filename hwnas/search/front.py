@@ -2,10 +2,14 @@
 
 import csv
 import io
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hwnas.errors import InputError
 from hwnas.files import read_json, write_json, write_text
@@ -53,6 +57,16 @@ class Member:
         """The candidate's JSON form: the architecture with its bits."""
         return {**self.architecture, "bits": dict(self.bits)}
 
+    def objective(self, name: str) -> float:
+        """Returns an objective on the device it is deployed on, minimised: accuracy is negative."""
+        if name == "accuracy_top1":
+            return -float(self.accuracy_top1["value"])
+        if name == "latency_ms":
+            return float(self.latency_ms[self.deploy_on]["value"])
+        if name == "energy_mj":
+            return math.nan if self.energy_mj is None else float(self.energy_mj["value"])
+        return float(getattr(self, name))
+
     @property
     def quantized(self) -> bool:
         """Whether any layer is below floating point."""
@@ -65,20 +79,33 @@ class Front:
 
     Attributes:
         devices: facts about each device by name: runtime, kind, fingerprint.
-        target_latency_ms: what every member's p95 is within.
-        reference_point: accuracy_top1 (percent) and latency_ms that the hypervolume starts from.
-        hypervolume: percent points x ms dominated by the members.
-        members: fastest first.
+        target_latency_ms: what every member's p95 is within: one figure, one for each device where
+            they differ, None without a limit.
+        reference_point: one figure for each objective, which the hypervolume starts from.
+        hypervolume: percent points times the units of the other objectives, dominated by members.
+        members: fastest first, device by device.
+        fronts: the ids on the front of each device, of devices that compete joined by `+`. A model
+            may be on several; `deploy_on` of a member names one.
+        limits: `energy_mj`, `size_bytes` and `peak_memory_bytes` that members keep.
+        fleet: the one model for all devices, see `hwnas.search.fleet`; None for a single device.
+        soft: alpha, beta, the target and the model of the highest reward; None for hard targets.
+        certificate: by device, the found share of the exact front's hypervolume on the predictors;
+            empty where they are not additive.
         dropped: models that were exported and then left out: id, device and reason.
     """
 
     space: str
     devices: Mapping[str, Mapping[str, Any]]
-    target_latency_ms: float
+    target_latency_ms: float | Mapping[str, float] | None
     reference_point: Mapping[str, float]
     hypervolume: float
     members: tuple[Member, ...]
     objectives: tuple[str, ...] = ("accuracy_top1", "latency_ms")
+    fronts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
+    fleet: Mapping[str, Any] | None = None
+    soft: Mapping[str, Any] | None = None
+    certificate: Mapping[str, float] = field(default_factory=dict)
     dropped: tuple[Mapping[str, Any], ...] = field(default=())
 
     def to_json(self) -> dict[str, Any]:
@@ -87,7 +114,14 @@ class Front:
             "space": self.space,
             "devices": {name: dict(facts) for name, facts in self.devices.items()},
             "objectives": list(self.objectives),
-            "target_latency_ms": self.target_latency_ms,
+            "target_latency_ms": dict(self.target_latency_ms)
+            if isinstance(self.target_latency_ms, Mapping)
+            else self.target_latency_ms,
+            "limits": dict(self.limits),
+            "fronts": {name: list(ids) for name, ids in self.fronts.items()},
+            "fleet": self.fleet and dict(self.fleet),
+            "soft": self.soft and dict(self.soft),
+            "certificate": dict(self.certificate),
             "reference_point": dict(self.reference_point),
             "hypervolume": self.hypervolume,
             "candidates": [member.to_json() for member in self.members],
@@ -95,8 +129,30 @@ class Front:
         }
 
     def with_members(self, members: tuple[Member, ...]) -> "Front":
-        """Returns the front with other members."""
-        return replace(self, members=members)
+        """Returns the front with other members; fronts keep those that are still there."""
+        there = {member.id for member in members}
+        fronts = {name: tuple(one for one in ids if one in there) for name, ids in self.fronts.items()}
+        return replace(self, members=members, fronts=fronts)
+
+    def target_on(self, device: str) -> float:
+        """Returns the latency target on a device, ms; infinite without one, or with a soft one."""
+        target = self.target_latency_ms
+        if isinstance(target, Mapping):
+            target = target.get(device)
+        return math.inf if target is None or self.soft else float(target)
+
+    def points(self, members: Sequence[Member]) -> NDArray[np.float64]:
+        """Returns the objectives of members on their devices [n, m], all minimised."""
+        rows = [[member.objective(name) for name in self.objectives] for member in members]
+        return np.array(rows, dtype=np.float64).reshape(len(members), len(self.objectives))
+
+    @property
+    def reference(self) -> NDArray[np.float64]:
+        """The reference point in the order of objectives [m], all minimised."""
+        signs = [-1.0 if name == "accuracy_top1" else 1.0 for name in self.objectives]
+        values = [self.reference_point[name] for name in self.objectives]
+        point: NDArray[np.float64] = np.array(signs) * np.array(values)
+        return point
 
 
 def write_front(front: Front, folder: Path) -> None:
@@ -104,7 +160,7 @@ def write_front(front: Front, folder: Path) -> None:
     write_json(folder / "front.json", front.to_json())
     out = io.StringIO()
     names = ["id", "deploy_on", "accuracy_top1", "accuracy_top1_test", "latency_ms", "p95_ms", "kind"]
-    names += ["size_bytes", "macs", "params", "bitops", "peak_memory_bytes", "quantized"]
+    names += ["energy_mj", "size_bytes", "macs", "params", "bitops", "peak_memory_bytes", "quantized"]
     writer = csv.DictWriter(out, names)
     writer.writeheader()
     for member in front.members:
@@ -119,6 +175,7 @@ def write_front(front: Front, folder: Path) -> None:
                 "latency_ms": latency["value"],
                 "p95_ms": latency["p95"],
                 "kind": latency["kind"],
+                "energy_mj": member.energy_mj["value"] if member.energy_mj else "",
                 "size_bytes": member.size_bytes,
                 "macs": member.macs,
                 "params": member.params,
@@ -145,11 +202,16 @@ def read_front(folder: Path) -> Front:
         return Front(
             space=value["space"],
             devices=value["devices"],
-            target_latency_ms=float(value["target_latency_ms"]),
+            target_latency_ms=value["target_latency_ms"],
             reference_point=value["reference_point"],
             hypervolume=float(value["hypervolume"]),
             members=members,
             objectives=tuple(value["objectives"]),
+            fronts={name: tuple(ids) for name, ids in value.get("fronts", {}).items()},
+            limits=value.get("limits", {}),
+            fleet=value.get("fleet"),
+            soft=value.get("soft"),
+            certificate=value.get("certificate", {}),
             dropped=tuple(value["dropped"]),
         )
     except (KeyError, TypeError, ValueError) as error:

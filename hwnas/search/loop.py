@@ -1,27 +1,30 @@
 """The main road's search: measure, fit, propose from the predictors, verify, refit, repeat."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from hwnas.errors import InfeasibleError, InputError
 from hwnas.profilers.device import Device
 from hwnas.progress import Progress
-from hwnas.search.front import Front, Member
-from hwnas.search.genome import Genome
-from hwnas.search.inner import Floats, Found, Ints, random_search
-from hwnas.search.nsga2 import nsga2
+from hwnas.search.ending import ended_search
+from hwnas.search.feasible import refuse_hopeless, say_if_idle, usable_pairs
+from hwnas.search.genome import joined
+from hwnas.search.goal import Goal, reward
+from hwnas.search.inner import Floats, Found
 from hwnas.search.pareto import hypervolume, non_dominated, spread_subset
-from hwnas.search.pool import Pool, competing, member
-from hwnas.search.result import Convergence, Fits, SearchResult
+from hwnas.search.pool import Pool, competing, cost_figures
+from hwnas.search.proposals import Inner, for_the_fleet
+from hwnas.search.result import Convergence, Fits, SearchResult, Status, Tally
 from hwnas.search.run_folder import Journal
-from hwnas.search.sample import first_sample, floats_first
+from hwnas.search.sample import first_sample, pairs_of
 from hwnas.search.settings import SearchSettings
 from hwnas.search.truth import Accuracies, Evaluate, Latencies, Measure
 from hwnas.spaces import Candidates, Space
-from hwnas.units import format_time_ms
+
+# Hears of the state of a search after every generation.
+Watch = Callable[[Status], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,56 +44,55 @@ class Search:
     settings: SearchSettings
     journal: Journal
     progress: Progress
+    watch: Watch | None = None
 
     def run(self) -> SearchResult:
         """Returns the front.
 
         Raises:
-            InfeasibleError: no network keeps the target on any device.
-            InputError: a device runs none of the wanted bitwidths.
+            InfeasibleError: no network keeps the limits on any device.
+            InputError: a device runs none of the wanted bitwidths, or measures no energy where
+                energies matter.
         """
         return _Run(self).result()
-
-
-@dataclass
-class _Tally:
-    convergence: list[Convergence] = field(default_factory=list)
-    verified: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
-    predicted: dict[str, dict[str, float]] = field(default_factory=dict)
-    priced: int = 0
-    missed: int = 0
 
 
 class _Run:
     def __init__(self, asked: Search) -> None:
         self.asked, self.settings, self.say = asked, asked.settings, asked.progress.say
-        self.target_ms = asked.settings.target_latency_ms
+        self.goal = Goal.of(asked.settings, [device.name for device in asked.devices])
         self.accuracies = Accuracies(asked.evaluate, asked.journal)
         self.latencies = [
-            Latencies(device, _bits(device, asked.settings.bits), asked.measure, asked.journal)
+            Latencies(device, usable_pairs(device, asked.settings.bits), asked.measure, asked.journal)
             for device in asked.devices
         ]
         self.groups = competing(asked.devices)
         self.references: dict[str, Floats] = {}
-        self.tally = _Tally()
+        self.tally = Tally()
+        self.started = time.monotonic()
 
     def result(self) -> SearchResult:
-        started = time.monotonic()
         settings = self.settings
-        bits = floats_first([b for one in self.latencies for b in one.bits])
+        pairs = pairs_of([one.pairs for one in self.latencies])
         wanted = max(settings.profile_samples, settings.initial_evaluations)
-        sample, baselines = first_sample(self.asked.space, bits, wanted, np.random.default_rng(settings.seed))
+        sample, baselines = first_sample(
+            self.asked.space, pairs, wanted, np.random.default_rng(settings.seed)
+        )
         for one in self.latencies:
             one.learn(one.runnable(sample))
-        self._refuse_hopeless()
-        self._say_if_idle()
+        within = refuse_hopeless(self.latencies, self.goal, settings, self.asked.space)
+        say_if_idle(self.latencies, self.goal, self.say)
         self._set_references()
-        self._learn(sample[: settings.initial_evaluations])
+        self._learn(Candidates.concatenate([sample[: settings.initial_evaluations], within]))
         volumes, number, ended = [self._record_measured(0)], 0, "all rounds done"
         fits = self._fit()
         while number < settings.rounds:
-            if settings.budget_s and time.monotonic() - started > settings.budget_s:
+            if settings.budget_s and time.monotonic() - self.started > settings.budget_s:
                 ended = "budget spent"
+                break
+            left = self._left()
+            if left is not None and left <= 0:
+                ended = "all evaluations spent"
                 break
             number += 1
             self._verify(number, fits)
@@ -100,10 +102,25 @@ class _Run:
             if len(volumes) > 2 and volumes[-1] <= volumes[-3] * (1 + settings.epsilon):
                 ended = f"two rounds raised the hypervolume by less than {settings.epsilon:.1%}"
                 break
-        return self._result(fits, baselines, volumes[-1], number, ended)
+        return ended_search(
+            space=self.asked.space,
+            settings=settings,
+            goal=self.goal,
+            groups=self.groups,
+            accuracies=self.accuracies,
+            latencies=self.latencies,
+            references=self.references,
+            tally=self.tally,
+            fits=fits,
+            baselines=baselines,
+            hypervolume=volumes[-1],
+            rounds=number,
+            ended=ended,
+        )
 
     def _learn(self, candidates: Candidates) -> None:
         """Evaluates candidates, and measures them wherever they run as they are."""
+        candidates = candidates[candidates.first_of_each()]
         for one in self.latencies:
             one.learn(candidates[np.flatnonzero(one.runs(candidates))])
         self.accuracies.learn(
@@ -111,89 +128,148 @@ class _Run:
         )
 
     def _fit(self) -> Fits:
-        predictor, score, truth, held_out = self.accuracies.fit(self.settings.seed)
+        settings = self.settings
+        additive = settings.additive or settings.method == "exact"
+        predictor, score, truth, held_out = self.accuracies.fit(settings.seed, additive)
         latency = {
-            one.device.name: one.fit(self.settings.seed, self.settings.miss_rate) for one in self.latencies
+            one.device.name: one.fit(
+                settings.seed, settings.miss_rate, energy=self.goal.needs_energy, additive=additive
+            )
+            for one in self.latencies
         }
         return Fits(predictor, score, (truth, held_out), latency)
 
     def _verify(self, number: int, fits: Fits) -> None:
-        """Measures and evaluates what the predictors propose for each device."""
-        share = -(-self.settings.evaluations_per_round // len(self.latencies))
+        """Measures and evaluates what the predictors propose for each device, and for all together."""
+        fleet = len(self.groups) > 1
+        share = -(-self._round_size() // (len(self.latencies) + fleet))
+        inners = {one.device.name: self._inner(one, fits) for one in self.latencies}
         proposals = []
         for index, one in enumerate(self.latencies):
             name = one.device.name
-            expected = self._inner_search(number, index, one, fits)
-            known = self.accuracies.known.keys() & one.known.keys()
-            fresh = np.array([key not in known for key in expected[0].ids], dtype=bool)
-            candidates, objectives = expected[0][fresh], expected[1][fresh]
-            candidates = candidates[spread_subset(objectives, share)] if len(candidates) else candidates
-            proposals.append(candidates)
-            if not len(candidates):
-                continue
-            predicted = fits.latency[name].predictor.mean(candidates)
-            self.tally.predicted.setdefault(name, {}).update(
-                zip(candidates.ids, predicted.tolist(), strict=True)
-            )
-            one.learn(candidates)
-            pairs = zip(one.values(candidates).tolist(), predicted.tolist(), strict=True)
-            self.tally.verified.setdefault(name, []).extend(pairs)
-            self.tally.missed += int((one.values(candidates, "p95_ms") > self.target_ms).sum())
-        every = Candidates.concatenate(proposals)
-        self._learn(every[every.first_of_each()])
+            seed = int(np.random.default_rng([self.settings.seed, number, index]).integers(2**31))
+            found = inners[name].run(self._known_front(one), seed, self._listener(number, one))
+            self.tally.priced += found.priced
+            if found.certificate is not None:
+                self.tally.certificate[name] = found.certificate
+            picked = self._picked(found.candidates, found.objectives, share, [one])
+            proposals.append(picked)
+            self._measure_proposals(one, picked, fits)
+        if fleet:
+            proposals.append(self._fleet_proposals(number, inners, share))
+        every = joined(proposals)
+        self._learn(every[: self._left()])
 
-    def _inner_search(self, number: int, index: int, one: Latencies, fits: Fits) -> tuple[Candidates, Floats]:
-        """Returns the expected front of a device and its objectives, from the predictors alone."""
-        name, settings = one.device.name, self.settings.nsga2
-        genome, fitted = Genome(self.asked.space, one.bits), fits.latency[one.device.name]
+    def _left(self) -> int | None:
+        """How many candidates may still be evaluated; None without a limit."""
+        most = self.settings.evaluations
+        return None if most is None else max(0, most - len(self.accuracies.known))
 
-        def price(vectors: Ints) -> tuple[Floats, Floats]:
-            candidates = genome.decode(vectors)
-            latency = fitted.predictor.mean(candidates)
-            objectives = np.stack([-fits.accuracy.mean(candidates), latency], axis=1)
-            return objectives, (latency * fitted.margin - self.target_ms)[:, None]
+    def _round_size(self) -> int:
+        settings = self.settings
+        return max(settings.evaluations_per_round, int(settings.growth * len(self.accuracies.known)))
 
-        def on_generation(generation: int, found: Found) -> None:
+    def _inner(self, one: Latencies, fits: Fits) -> Inner:
+        name = one.device.name
+        return Inner(
+            space=self.asked.space,
+            device=name,
+            pairs=one.pairs,
+            goal=self.goal,
+            accuracy=fits.accuracy,
+            latency=fits.latency[name],
+            settings=self.settings,
+            reference=self.references[name],
+        )
+
+    def _picked(
+        self, candidates: Candidates, objectives: Floats, n: int, needed: Sequence[Latencies]
+    ) -> Candidates:
+        """Returns n of the expected front that are not known yet, far apart, or of the best rewards."""
+        known = self.accuracies.known.keys()
+        fresh = np.array(
+            [key not in known or any(key not in one.known for one in needed) for key in candidates.ids],
+            dtype=bool,
+        )
+        candidates, objectives = candidates[fresh], objectives[fresh]
+        if not len(candidates):
+            return candidates
+        soft, target = self.settings.soft, self.settings.target_latency_ms
+        if soft and target is not None:
+            at = self.goal.objectives.index("latency_ms")
+            accuracy = -objectives[:, self.goal.objectives.index("accuracy_top1")]
+            worth = reward(accuracy, objectives[:, at], target, soft)
+            rows = np.argsort(-worth, kind="stable")[: 2 * n]
+            candidates, objectives = candidates[rows], objectives[rows]
+        return candidates[spread_subset(objectives, n)]
+
+    def _measure_proposals(self, one: Latencies, candidates: Candidates, fits: Fits) -> None:
+        """Measures proposals of one device, and keeps how far predictions were off."""
+        if not len(candidates):
+            return
+        name = one.device.name
+        predicted = fits.latency[name].predictor.mean(candidates)
+        self.tally.predicted.setdefault(name, {}).update(zip(candidates.ids, predicted.tolist(), strict=True))
+        one.learn(candidates)
+        pairs = zip(one.values(candidates).tolist(), predicted.tolist(), strict=True)
+        self.tally.verified.setdefault(name, []).extend(pairs)
+        p95 = one.values(candidates, "p95_ms")
+        one.surprises.extend((p95 / predicted).tolist())
+        self.tally.missed += int((p95 > self.goal.latency_ms[name]).sum())
+
+    def _fleet_proposals(self, number: int, inners: dict[str, Inner], n: int) -> Candidates:
+        seed = int(np.random.default_rng([self.settings.seed, number, len(inners)]).integers(2**31))
+        none = self._known_front(self.latencies[0])[:0]
+        found = for_the_fleet(inners, self.groups, none, seed)
+        if found is None:
+            return none
+        self.tally.priced += found.priced
+        # What counts is accuracy within all limits: the most accurate of the trade-off.
+        best = np.argsort(found.objectives[:, 0], kind="stable")[: 2 * n]
+        return self._picked(found.candidates[best], found.objectives[best], n, [])
+
+    def _listener(self, number: int, one: Latencies) -> Callable[[int, Found], None]:
+        name, wanted = one.device.name, self.settings.inner_evaluations
+
+        def heard(generation: int, found: Found) -> None:
             step = f"search for {name}, round {number}"
-            self.asked.progress.step(step, generation + 1, settings.generations + 1)
-            expected = hypervolume(found.objectives[found.front], self.references[name])
-            self._record(
-                number, "proposed", name, generation, self.tally.priced + len(found.vectors), expected
-            )
+            self.asked.progress.step(step, min(found.priced, wanted), wanted)
+            # Beyond two objectives the volume costs more than the generation: at the end alone.
+            if len(self.goal.objectives) == 2 or found.priced >= wanted:
+                expected = hypervolume(found.objectives, self.references[name])
+                self._record(number, "proposed", name, generation, self.tally.priced + found.priced, expected)
 
-        seed = int(np.random.default_rng([self.settings.seed, number, index]).integers(2**31))
-        first = genome.encode(self._known_front(one))[: settings.population // 2]
-        if self.settings.method == "random":
-            budget = settings.population * (settings.generations + 1)
-            found = random_search(genome, price, first, budget, seed, on_generation)
-        else:
-            found = nsga2(genome, price, first, settings, seed, on_generation)
-        self.tally.priced += len(found.vectors)
-        return genome.decode(found.vectors[found.front]), found.objectives[found.front]
+        return heard
 
     def _known_front(self, one: Latencies) -> Candidates:
-        """The non-dominated known candidates of one device within the target; may be none."""
+        """The non-dominated known candidates of one device within the limits; may be none."""
         pool = Pool.of(self.accuracies, [one])
-        objectives, _ = pool.points([one.device.name], self.target_ms)
+        objectives, _ = pool.points([one.device.name], self.goal)
         return pool.candidates[non_dominated(objectives)]
 
     def _set_references(self) -> None:
-        """The reference points: chance accuracy, and the slowest network or the target."""
+        """The reference points: chance accuracy, and the largest figure or the limit on it."""
         chance = 100.0 / self.asked.space.num_classes
         for group in self.groups:
-            slowest = max(
-                float(one.values(Candidates.concatenate(one.candidates)).max())
-                for one in self.latencies
-                if one.device.name in group
-            )
+            members = [one for one in self.latencies if one.device.name in group]
+            point = []
+            for objective in self.goal.objectives:
+                if objective == "accuracy_top1":
+                    point.append(-chance)
+                    continue
+                largest = max(float(np.nanmax(_figures(one)[objective])) for one in members)
+                limit = self.goal.limits.get(objective, np.inf)
+                if objective == "latency_ms":
+                    limit = max(self.goal.latency_ms[name] for name in group)
+                point.append(min(largest, limit))
             for name in group:
-                self.references[name] = np.array([-chance, min(slowest, self.target_ms)])
+                self.references[name] = np.array(point)
 
     def _record_measured(self, number: int) -> float:
         pool = Pool.of(self.accuracies, self.latencies)
         total = 0.0
         for group in self.groups:
-            volume = pool.hypervolume(group, self.target_ms, self.references[group[0]])
+            volume = pool.hypervolume(group, self.goal, self.references[group[0]])
             self._record(number, "measured", "+".join(group), 0, len(self.accuracies.known), volume)
             total += volume
         return total
@@ -202,6 +278,7 @@ class _Run:
         self, number: int, stage: str, device: str, generation: int, evaluations: int, volume: float
     ) -> None:
         reference = self.references[device.split("+")[0]]
+        names = zip(self.goal.objectives, reference.tolist(), strict=True)
         self.tally.convergence.append(
             Convergence(
                 round=number,
@@ -210,101 +287,45 @@ class _Run:
                 generation=generation,
                 evaluations=evaluations,
                 hypervolume=volume,
-                reference_accuracy_top1=-float(reference[0]),
-                reference_latency_ms=float(reference[1]),
+                reference={name: -value if name == "accuracy_top1" else value for name, value in names},
             )
         )
+        if self.asked.watch:
+            self.asked.watch(self._status(number, stage, device, generation, volume))
 
-    def _refuse_hopeless(self) -> None:
-        """Raises InfeasibleError where even the candidates expected fastest break the target."""
-        if any((self._p95s(one) <= self.target_ms).any() for one in self.latencies):
-            return
-        for one in self.latencies:
-            genome = Genome(self.asked.space, one.bits)
-            drawn = genome.decode(genome.sample(5000, np.random.default_rng(self.settings.seed)))
-            drawn = drawn[drawn.first_of_each()]
-            expected = one.fit(self.settings.seed, self.settings.miss_rate).predictor.mean(drawn)
-            one.learn(drawn[np.sort(expected.argsort(kind="stable")[:8])])
-        fastest, name = min((float(self._p95s(one).min()), one.device.name) for one in self.latencies)
-        if fastest > self.target_ms:
-            raise InfeasibleError(
-                f"--target-latency must be at least {format_time_ms(fastest * 1.01)}, the p95 of the fastest "
-                f"network found (on {name}), but got {format_time_ms(self.target_ms)}; raise it, or choose "
-                "another space or device"
-            )
-
-    def _say_if_idle(self) -> None:
-        """Says so where the target excludes nothing, with one that would bind."""
-        if any((self._p95s(one) > self.target_ms).any() for one in self.latencies):
-            return
-        slowest, name = max(
-            (float(one.values(Candidates.concatenate(one.candidates)).max()), one.device.name)
-            for one in self.latencies
-        )
-        self.say(
-            f"the target of {format_time_ms(self.target_ms)} excludes nothing: the slowest network measured "
-            f"takes {format_time_ms(slowest)} (on {name}); one that would bind: "
-            f"--target-latency {format_time_ms(slowest / 2)}"
-        )
-
-    def _p95s(self, one: Latencies) -> Floats:
-        return one.values(Candidates.concatenate(one.candidates), "p95_ms")
-
-    def _result(
-        self, fits: Fits, baselines: Mapping[str, Candidates], volume: float, rounds: int, ended: str
-    ) -> SearchResult:
+    def _status(self, number: int, stage: str, device: str, generation: int, volume: float) -> Status:
         pool = Pool.of(self.accuracies, self.latencies)
-        members: dict[str, Member] = {}
+        best = {}
         for group in self.groups:
-            for row, name in pool.front(group, self.target_ms):
-                found = member(row, name, pool, self.accuracies, self.latencies, self.tally.predicted)
-                members.setdefault(found.id, found)
-        front = Front(
-            space=self.asked.space.name,
-            devices={one.device.name: _facts(one) for one in self.latencies},
-            target_latency_ms=self.target_ms,
-            reference_point={
-                "accuracy_top1": 100.0 / self.asked.space.num_classes,
-                "latency_ms": max(float(point[1]) for point in self.references.values()),
-            },
+            front = pool.front(group, self.goal)
+            if front:
+                row, name = max(front, key=lambda pair: pool.accuracy_top1[pair[0]])
+                best[name] = (
+                    float(pool.accuracy_top1[row]),
+                    float(pool.on_device[name]["latency_ms"][row]),
+                )
+        spent = time.monotonic() - self.started
+        budget = self.settings.budget_s
+        pace = spent / (number + 1)
+        left = max(0.0, (self.settings.rounds - number) * pace)
+        return Status(
+            round=number,
+            rounds=self.settings.rounds,
+            stage=stage,
+            device=device,
+            generation=generation,
+            priced=self.tally.priced,
+            evaluated=len(self.accuracies.known),
             hypervolume=volume,
-            members=tuple(members.values()),
-        )
-        known = self.accuracies.known
-        return SearchResult(
-            front=front,
-            fits=fits,
-            convergence=self.tally.convergence,
-            verified=self.tally.verified,
-            baselines={
-                name: some[[row for row, key in enumerate(some.ids) if key in known]]
-                for name, some in baselines.items()
-            },
-            proposed=sum(len(pairs) for pairs in self.tally.verified.values()),
-            missed=self.tally.missed,
-            rounds=rounds,
-            ended=ended,
-            pool=pool,
+            best=best,
+            seconds_left=left if budget is None else min(left, max(0.0, budget - spent)),
         )
 
 
-def _bits(device: Device, wanted: tuple[int, ...]) -> tuple[int, ...]:
-    bits = floats_first([b for b in device.bits if not wanted or b in wanted])
-    if not bits:
-        raise InputError(
-            f"device '{device.name}' runs {', '.join(map(str, device.bits))} bits, but --bits asks for "
-            f"{', '.join(map(str, wanted))}; drop the device or add its bits"
-        )
-    return bits
-
-
-def _facts(one: Latencies) -> dict[str, object]:
-    device = one.device
+def _figures(one: Latencies) -> dict[str, Floats]:
+    every = one.every
     return {
-        "runtime": device.runtime,
-        "kind": device.kind,
-        "threads": device.threads,
-        "batch": device.batch,
-        "bits": list(one.bits),
-        "fingerprint": dict(device.fingerprint().facts),
+        **cost_figures(every),
+        "latency_ms": one.values(every),
+        "energy_mj": one.values(every, "energy_mj"),
     }

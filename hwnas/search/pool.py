@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from hwnas.profilers.device import Device
 from hwnas.profilers.measurement import Measurement
 from hwnas.search.front import Member
+from hwnas.search.goal import Figures, Goal
 from hwnas.search.pareto import hypervolume, non_dominated
 from hwnas.search.truth import Accuracies, Latencies
 from hwnas.spaces import Candidates
@@ -18,61 +19,92 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Every pair of a candidate and a device with both figures known.
+    """Every candidate whose accuracy is known, with its figures on each device.
 
     Attributes:
         candidates: distinct, [n].
-        accuracy_top1: percent on the validation split, [n].
-        latency_ms, p95_ms: by device, [n]; NaN where the device has not measured the candidate.
+        shared: figures [n] that are the same on every device: accuracy on the validation split in
+            percent, and the costs.
+        on_device: `latency_ms`, `p95_ms` and `energy_mj` by device, [n]; NaN where not measured.
     """
 
     candidates: Candidates
-    accuracy_top1: Floats
-    latency_ms: Mapping[str, Floats]
-    p95_ms: Mapping[str, Floats]
+    shared: Figures
+    on_device: Mapping[str, Figures]
 
     @staticmethod
     def of(accuracies: Accuracies, latencies: Sequence[Latencies]) -> "Pool":
         """Returns what is known now."""
         every = Candidates.concatenate(accuracies.candidates)
+        shared = {"accuracy_top1": accuracies.values(every), **cost_figures(every)}
+        names = ("latency_ms", "p95_ms", "energy_mj")
         return Pool(
             every,
-            accuracies.values(every),
-            {one.device.name: one.values(every) for one in latencies},
-            {one.device.name: one.values(every, "p95_ms") for one in latencies},
+            shared,
+            {one.device.name: {name: one.values(every, name) for name in names} for one in latencies},
         )
 
-    def points(self, devices: Sequence[str], target_ms: float) -> tuple[Floats, NDArray[np.int64]]:
-        """Returns, for devices that compete, the best within the target for each candidate.
+    @property
+    def accuracy_top1(self) -> Floats:
+        """Percent on the validation split, [n]."""
+        return self.shared["accuracy_top1"]
+
+    def figures(self, device: str) -> Figures:
+        """Returns all figures on one device, [n] each."""
+        return {**self.shared, **self.on_device[device]}
+
+    def kept(self, device: str, goal: Goal) -> NDArray[np.bool_]:
+        """Returns which candidates [n] keep every limit on a device."""
+        return goal.kept(self.figures(device), device)
+
+    def points(self, devices: Sequence[str], goal: Goal) -> tuple[Floats, NDArray[np.int64]]:
+        """Returns, for devices that compete, each candidate on the fastest one that keeps the limits.
 
         Returns:
-            Objectives [n, 2], minus accuracy and latency, NaN where no device keeps the target;
-            and the index of the device [n].
+            Objectives [n, m], all minimised, NaN where no device keeps the limits; and the index
+            of the device [n].
         """
-        latency = np.stack([self.latency_ms[name] for name in devices], axis=1)
-        p95 = np.stack([self.p95_ms[name] for name in devices], axis=1)
-        kept = np.where(p95 <= target_ms, latency, np.inf)
-        best = kept.argmin(axis=1)
-        value = kept[np.arange(len(kept)), best]
-        value = np.where(np.isfinite(value), value, np.nan)
-        return np.stack([-self.accuracy_top1, value], axis=1), best
+        latency = np.stack(
+            [np.where(self.kept(name, goal), self.on_device[name]["latency_ms"], np.inf) for name in devices],
+            axis=1,
+        )
+        best = latency.argmin(axis=1)
+        rows = np.arange(len(latency))
+        each = np.stack([goal.points(self.figures(name)) for name in devices], axis=1)
+        objectives = each[rows, best]
+        objectives[~np.isfinite(latency[rows, best])] = np.nan
+        return objectives, best
 
-    def front(self, devices: Sequence[str], target_ms: float) -> list[tuple[int, str]]:
+    def front(self, devices: Sequence[str], goal: Goal) -> list[tuple[int, str]]:
         """Returns the row and the device of each member, fastest first."""
-        objectives, best = self.points(devices, target_ms)
+        objectives, best = self.points(devices, goal)
         rows = non_dominated(objectives)
-        return [(int(row), devices[best[row]]) for row in rows[objectives[rows, 1].argsort(kind="stable")]]
+        latency = np.array([self.on_device[devices[best[row]]]["latency_ms"][row] for row in rows])
+        return [(int(row), devices[best[row]]) for row in rows[latency.argsort(kind="stable")]]
 
-    def fastest(self, candidates: Candidates, devices: Sequence[str], target_ms: float) -> Floats:
-        """Returns the least latency within the target of each candidate on some devices, else NaN."""
+    def fastest(self, candidates: Candidates, devices: Sequence[str], goal: Goal) -> Floats:
+        """Returns the least latency within the limits of each candidate on some devices, else NaN."""
         rows = {key: row for row, key in enumerate(self.candidates.ids)}
-        latency = self.points(devices, target_ms)[0][:, 1]
+        latency = np.stack(
+            [np.where(self.kept(n, goal), self.on_device[n]["latency_ms"], np.inf) for n in devices]
+        ).min(axis=0)
+        latency = np.where(np.isfinite(latency), latency, np.nan)
         return np.array([latency[rows[key]] if key in rows else np.nan for key in candidates.ids])
 
-    def hypervolume(self, devices: Sequence[str], target_ms: float, reference: Floats) -> float:
+    def hypervolume(self, devices: Sequence[str], goal: Goal, reference: Floats) -> float:
         """Returns the hypervolume of the front of devices that compete."""
-        objectives, _ = self.points(devices, target_ms)
+        objectives, _ = self.points(devices, goal)
         return hypervolume(objectives[~np.isnan(objectives).any(axis=1)], reference)
+
+
+def cost_figures(candidates: Candidates) -> dict[str, Floats]:
+    """Returns the figures that follow from the candidates alone, as floats."""
+    costs = candidates.costs()
+    return {
+        "size_bytes": costs.weight_bytes.astype(np.float64),
+        "peak_memory_bytes": costs.peak_memory_bytes.astype(np.float64),
+        "bitops": costs.bitops.astype(np.float64),
+    }
 
 
 def competing(devices: Sequence[Device]) -> list[list[str]]:
@@ -105,6 +137,7 @@ def member(
     evaluated = accuracies.known[value.id]
     half = 1.96 * evaluated["standard_error"]
     costs = one.costs()
+    taken = next(known.known[value.id] for known in latencies if known.device.name == deploy_on)
     return Member(
         id=value.id,
         deploy_on=deploy_on,
@@ -125,6 +158,9 @@ def member(
             for known in latencies
             if value.id in known.known
         },
+        energy_mj=None
+        if taken.energy_mj is None
+        else {"value": taken.energy_mj, "kind": taken.energy_source},
         size_bytes=int(costs.weight_bytes[0]),
         macs=int(costs.macs[0]),
         params=int(costs.params[0]),

@@ -1,10 +1,12 @@
 """What a search returns: the front, and all that a report tells about how it came about."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from hwnas.predictors import FittedPredictor, Score
 from hwnas.search.front import Front
+from hwnas.search.goal import Goal
 from hwnas.search.inner import Floats
 from hwnas.search.pool import Pool
 from hwnas.search.truth import FittedLatency
@@ -33,7 +35,8 @@ class Convergence:
         stage: `proposed` is what the predictors expect, `measured` what turned out.
         device: the device that was searched, or the competing devices joined by `+`.
         evaluations: candidates priced by predictors (proposed) or evaluated (measured) so far.
-        hypervolume: percent points x ms.
+        hypervolume: in percent points times the units of the other objectives.
+        reference: the point it starts from, by objective.
     """
 
     round: int
@@ -42,8 +45,54 @@ class Convergence:
     generation: int
     evaluations: int
     hypervolume: float
-    reference_accuracy_top1: float
-    reference_latency_ms: float
+    reference: Mapping[str, float]
+
+    def to_row(self) -> dict[str, Any]:
+        """Returns the columns; the reference point has one for each objective."""
+        plain = {name: value for name, value in vars(self).items() if name != "reference"}
+        return {**plain, **{f"reference_{name}": value for name, value in self.reference.items()}}
+
+
+@dataclass
+class Tally:
+    """What a running search counts.
+
+    Attributes:
+        verified: by device, (measured, predicted before) ms of every proposal.
+        predicted: by device and candidate, ms.
+        certificate: by device, the share of the exact front's hypervolume found last.
+        priced: candidates priced by predictors.
+        missed: proposals whose p95 broke the target.
+    """
+
+    convergence: list[Convergence] = field(default_factory=list)
+    verified: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    predicted: dict[str, dict[str, float]] = field(default_factory=dict)
+    certificate: dict[str, float] = field(default_factory=dict)
+    priced: int = 0
+    missed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """How far a running search is, for whoever watches.
+
+    Attributes:
+        hypervolume: the latest of this stage and device, as in `Convergence`.
+        best: by device, accuracy and latency of its most accurate model within the limits.
+        seconds_left: a guess from the pace so far, within the budget.
+    """
+
+    round: int
+    rounds: int
+    stage: str
+    device: str
+    generation: int
+    priced: int
+    evaluated: int
+    hypervolume: float
+    best: Mapping[str, tuple[float, float]]
+    seconds_left: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,3 +116,4 @@ class SearchResult:
     rounds: int
     ended: str
     pool: Pool
+    goal: Goal

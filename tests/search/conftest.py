@@ -12,7 +12,6 @@ from hwnas.profilers import Device, Fingerprint, GroupResult, Measurement, Meter
 from hwnas.profilers.device import Canary
 from hwnas.progress import Progress, Silent
 from hwnas.search.loop import Search, SearchResult
-from hwnas.search.nsga2 import Nsga2Settings
 from hwnas.search.run_folder import Journal, run_folder
 from hwnas.search.settings import SearchSettings
 from hwnas.spaces import Candidates, Layer, Network, Space, get_space
@@ -107,7 +106,7 @@ class World:
             "profile_samples": 30,
             "rounds": 2,
             "evaluations_per_round": 8,
-            "nsga2": Nsga2Settings(population=40, generations=8),
+            "inner_evaluations": 400,
         }
         return SearchSettings(**{**chosen, **change})  # type: ignore[arg-type]
 

@@ -6,8 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwnas.search.genome import Genome
-from hwnas.search.inner import Found, Ints, random_search
-from hwnas.search.nsga2 import Nsga2Settings, nsga2
 from hwnas.search.sample import first_sample, floats_first, scaled_architectures
 from hwnas.spaces import get_space
 
@@ -34,45 +32,6 @@ def test_samples_hold_networks_of_nearly_one_bitwidth_and_mixtures() -> None:
     share = ((candidates.weight_bits == 8) & used).sum(axis=1) / used.sum(axis=1)
     counts = np.histogram(share, bins=[0, 0.2, 0.4, 0.6, 0.8, 1.01])[0]
     assert counts.min() > 40
-
-
-def price(vectors: Ints) -> tuple[np.ndarray, np.ndarray]:
-    costs = Genome(SPACE, (32, 8)).decode(vectors).costs()
-    objectives = np.stack([-costs.params.astype(float), costs.bitops.astype(float)], axis=1)
-    return objectives, (costs.bitops[:, None] - 4e9).astype(float)
-
-
-def test_nsga2_is_repeatable_finds_feasible_fronts_and_prices_nothing_twice() -> None:
-    genome = Genome(SPACE, (32, 8))
-    seen: list[tuple[int, int]] = []
-
-    def on_generation(number: int, found: Found) -> None:
-        seen.append((number, len(found.vectors)))
-
-    settled = Nsga2Settings(population=30, generations=10)
-    runs = [
-        nsga2(genome, price, genome.sample(3, np.random.default_rng(1)), settled, 5, on_generation)
-        for _ in "ab"
-    ]
-    np.testing.assert_array_equal(runs[0].vectors, runs[1].vectors)
-    found = runs[0]
-    assert len(np.unique(found.vectors, axis=0)) == len(found.vectors)
-    assert (price(found.vectors[found.front])[1] <= 0).all()
-    assert [number for number, _ in seen[:11]] == list(range(11))
-    assert genome.decode(found.vectors).ids == genome.decode(genome.canonical(found.vectors)).ids
-
-
-def test_nsga2_beats_random_search_at_equal_cost() -> None:
-    from hwnas.search.pareto import hypervolume
-
-    genome = Genome(SPACE, (32, 8))
-    first = genome.sample(1, np.random.default_rng(0))
-    found = nsga2(genome, price, first, Nsga2Settings(population=40, generations=20), 1, lambda *_: None)
-    other = random_search(genome, price, first, len(found.vectors), 1, lambda *_: None)
-    reference = np.array([0.0, 4e9])
-    assert hypervolume(found.objectives[found.front], reference) > 1.02 * hypervolume(
-        other.objectives[other.front], reference
-    )
 
 
 def test_first_samples_begin_with_extremes_and_compound_scaling_and_balance_the_bits() -> None:
