@@ -41,7 +41,7 @@ class Design:
             some: ColumnsKind = "summary" if self.features == "quality" else "sums"
             return (Columns.around("choices", self.training), Columns.around(some, self.training))
         assert physics is not None, "features of run time need physics"
-        shares = (Shares(space, physics, sized=True), Shares(space, physics, sized=False))
+        shares = tuple(Shares(space, physics.operations, sized=sized) for sized in (True, False))
         if self.features == "layers":
             return shares
         return (*shares, Columns.around("encoding", self.training))
