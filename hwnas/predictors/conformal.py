@@ -71,7 +71,9 @@ def _upper(ascending: Floats, tail: float) -> float:
     stretched = float(ascending[-1]) * normal.inv_cdf(1 - tail) / normal.inv_cdf(1 - 1 / (n + 2))
     if n >= _FEW:
         return stretched
-    # A handful does not show both ends: as far as normal errors of this size would reach at least.
+    # A handful does not show both ends: as far as normal errors of this size would reach, and no
+    # nearer than the predicted deviation says.
     from scipy.stats import t
 
-    return max(stretched, float(np.sqrt(np.mean(np.square(ascending))) * t.ppf(1 - tail, n)))
+    spread = float(np.sqrt(np.mean(np.square(ascending))) * t.ppf(1 - tail, n))
+    return max(stretched, spread, normal.inv_cdf(1 - tail))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hwnas.errors import InputError
-from hwnas.files import read_json, write_json
+from hwnas.files import write_json
 from hwnas.predictors.bases import Inputs
 from hwnas.predictors.boosting import Trees
 from hwnas.predictors.conformal import Calibration
@@ -15,9 +15,11 @@ from hwnas.predictors.features import Floats
 from hwnas.predictors.gaussian import GaussianProcess
 from hwnas.predictors.links import Link, Saturating, link_of_json
 from hwnas.predictors.model import Constant, Model
+from hwnas.predictors.neural import Neural, neural_of_json
 from hwnas.predictors.overlap import Overlapped
 from hwnas.predictors.physics import Expectation, Physics
 from hwnas.predictors.prediction import Prediction
+from hwnas.predictors.predictor_file import read_predictor_file, write_tensors
 from hwnas.predictors.sources import Transferred
 from hwnas.spaces import Candidates, Space, get_space, space_of_definition
 
@@ -150,8 +152,11 @@ class FittedPredictor:
             ) from error
 
     def save(self, path: Path) -> None:
-        """Writes a JSON file, whole or not at all."""
-        write_json(Path(path), self.to_json())
+        """Writes a file, whole or not at all: JSON, or safetensors where there are weights of a network."""
+        if isinstance(self.regressor, Neural):
+            write_tensors(Path(path), self.to_json(), self.regressor.tensors)
+        else:
+            write_json(Path(path), self.to_json())
 
     def _check(self, candidates: Candidates) -> None:
         if candidates.space.key != self.space.key:
@@ -165,13 +170,14 @@ def load_predictor(path: Path, space: Space | None = None) -> FittedPredictor:
     """Returns the predictor that `save` wrote.
 
     Args:
-        path: a JSON file.
+        path: a file that `save` wrote, JSON or safetensors.
         space: the space it is for; None finds it by name.
 
     Raises:
         InputError: the file is missing, not JSON, malformed, or for another space.
     """
-    return FittedPredictor.from_json(read_json(Path(path), "predictor"), space, f"predictor {path}")
+    fields = read_predictor_file(Path(path))
+    return FittedPredictor.from_json(fields, space, f"predictor {path}")
 
 
 def _of_json(fields: dict[str, Any], space: Space | None) -> FittedPredictor:
@@ -214,6 +220,9 @@ def _regressor_of_json(fields: dict[str, Any], space: Space, physics: Expectatio
         return Trees.of_json(fields)
     if fields["kind"] == "gaussian_process":
         return GaussianProcess.of_json(fields, space, physics)
+    if fields["kind"] in ("perceptron", "encoder"):
+        tensors = {name: np.array(value, dtype=np.float64) for name, value in fields["tensors"].items()}
+        return neural_of_json(fields, tensors, space)
     raise ValueError(f"unknown kind of regressor {fields['kind']!r}")
 
 

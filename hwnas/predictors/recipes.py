@@ -9,9 +9,9 @@ import numpy as np
 from hwnas.errors import InputError, unknown_name
 from hwnas.predictors.bases import Inputs
 from hwnas.predictors.boosting import Trees
-from hwnas.predictors.data import Data
+from hwnas.predictors.data import Data, kinds
 from hwnas.predictors.design import FeatureSet
-from hwnas.predictors.features import Floats, totals
+from hwnas.predictors.features import Floats, Ints, totals
 from hwnas.predictors.gaussian import GaussianProcess
 from hwnas.predictors.gp import Hyperparameters
 from hwnas.predictors.links import Link, LogRatio, Ratio, Saturating
@@ -23,6 +23,10 @@ from hwnas.predictors.sources import Source, fit_sources
 ModelName = Literal["auto", "physics", "gp", "linear", "xgboost", "mlp", "encoder"]
 MODELS: tuple[ModelName, ...] = ("auto", "physics", "gp", "linear", "xgboost", "mlp", "encoder")
 
+# A Gaussian process costs the cube of its points; beyond so many, the others calibrate its intervals.
+_MOST_POINTS = 1500
+# Models that take seconds to fit.
+SLOW = ("mlp", "encoder")
 # Fewer errors than this do not tell whether a correction of the physics is one.
 _FEWEST_FOR_CORRECTION = 10
 # The overlap of launching and computing is chosen on so many points, and has to cut errors so far.
@@ -58,10 +62,17 @@ class Recipe(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """What is expected without any correction (None for qualities), and the regressor that corrects it."""
+    """A model fitted to data.
+
+    Attributes:
+        physics: what is expected without any correction; None for qualities.
+        regressor: what corrects it.
+        rows: the measurements that a Gaussian process is conditioned on; None: all of them.
+    """
 
     physics: Expectation | None
     regressor: Model
+    rows: Ints | None = None
 
 
 def contenders(model: str, data: Data, sources: Sequence[Source]) -> list[Recipe]:
@@ -102,11 +113,31 @@ def fit_recipe(
         return Fitted(inputs.physics, Constant.fit(targets))
     if recipe.model in _OTHERS:
         return Fitted(inputs.physics, _OTHERS[recipe.model](inputs, targets, seed))
-    noise = None if data.noise is None else link.target_noise(data.noise, data.values, inputs.expected)
     features: FeatureSet = _FEATURES[recipe.model, data.is_quality]
-    robust = not data.is_quality
-    process = GaussianProcess.fit(features, inputs, targets, rng, noise=noise, robust=robust, start=start)
-    return Fitted(inputs.physics, process)
+    rows = _some(data, rng)
+    some, expected = data.at(rows), inputs.expected[rows]
+    process = GaussianProcess.fit(
+        features,
+        replace(inputs, candidates=some.candidates),
+        targets[rows],
+        rng,
+        noise=None if some.noise is None else link.target_noise(some.noise, some.values, expected),
+        robust=not data.is_quality,
+        start=start,
+    )
+    return Fitted(inputs.physics, process, rows)
+
+
+def _some(data: Data, rng: np.random.Generator) -> Ints:
+    """Returns the rows that a Gaussian process is conditioned on: all, or random whole groups of equals."""
+    kind = kinds(data.candidates)
+    if len(kind) <= _MOST_POINTS:
+        return np.arange(len(kind))
+    counts = np.bincount(kind)
+    order = rng.permutation(len(counts))
+    taken = np.zeros(len(counts), dtype=bool)
+    taken[order[np.cumsum(counts[order]) <= _MOST_POINTS]] = True
+    return np.flatnonzero(taken[kind])
 
 
 def choose_link(data: Data, recipe: Recipe, seed: int) -> Link:
@@ -139,7 +170,8 @@ def choose_power(data: Data) -> float:
     n = len(data.values)
     if n < _FEWEST_FOR_CORRECTION:
         return 1.0
-    rows = np.random.default_rng(0).permutation(n)[:_POWER_POINTS]
+    in_order = np.argsort(kinds(data.candidates), kind="stable")
+    rows = in_order[np.random.default_rng(0).permutation(n)[:_POWER_POINTS]]
     table, values = totals(data.candidates[rows]), data.values[rows]
     errors = {1.0: np.empty(len(rows)), **{power: np.empty(len(rows)) for power in POWERS}}
     for fold in range(_POWER_FOLDS):
@@ -164,5 +196,21 @@ def _trees(inputs: Inputs, targets: Floats, seed: int) -> Model:
     return Trees.fit(inputs, targets, float(targets.std()), seed)
 
 
+def _perceptron(inputs: Inputs, targets: Floats, seed: int) -> Model:
+    from hwnas.predictors.neural_training import fit_perceptron
+
+    return fit_perceptron(inputs, targets, seed)
+
+
+def _encoder(inputs: Inputs, targets: Floats, seed: int) -> Model:
+    from hwnas.predictors.neural_training import fit_encoder
+
+    return fit_encoder(inputs, targets, seed)
+
+
 # Models that are neither physics nor Gaussian processes.
-_OTHERS: dict[str, Callable[[Inputs, Floats, int], Model]] = {"xgboost": _trees}
+_OTHERS: dict[str, Callable[[Inputs, Floats, int], Model]] = {
+    "xgboost": _trees,
+    "mlp": _perceptron,
+    "encoder": _encoder,
+}
