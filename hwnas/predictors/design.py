@@ -82,6 +82,11 @@ class Design:
         center, scale = self._standard
         return (_smooth_columns(self.features, inputs) - center) * scale
 
+    @property
+    def smooth_scale(self) -> Floats:
+        """What raw smooth columns are multiplied with, [F]."""
+        return self._standard[1]
+
     @cached_property
     def _standard(self) -> tuple[Floats, Floats]:
         columns = _smooth_columns(self.features, self.training)

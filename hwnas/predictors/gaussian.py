@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hwnas.predictors.bases import Inputs
+from hwnas.predictors.bases import Inputs, Shares
 from hwnas.predictors.design import FEATURE_SETS, Design, FeatureSet
 from hwnas.predictors.features import Floats, Ints
 from hwnas.predictors.gp import Hyperparameters, Posterior, Training, fit_posterior
@@ -155,6 +155,24 @@ class GaussianProcess(Model):
         posterior, scale = self._posterior, _deviation(self.targets)
         weights = [scale * factor * (rows.T @ posterior.weights) for _, rows, factor in self._linear()]
         return weights, float(self.targets.mean() + scale * posterior.constant)
+
+    def share_products(self) -> list[tuple[Shares, Floats]]:
+        """Returns the linear parts that are shares of operations, with their weights [L] in targets."""
+        posterior, scale = self._posterior, _deviation(self.targets)
+        return [
+            (basis, scale * factor * (rows.T @ posterior.weights))
+            for basis, rows, factor in self._linear()
+            if isinstance(basis, Shares)
+        ]
+
+    def scaled_smooth(self) -> tuple[Floats, Floats, Floats]:
+        """Returns the smooth part: points in length scales [N, F], their weights [N], factors [F].
+
+        Raw columns are multiplied with the factors to be in length scales.
+        """
+        lengths = np.exp(-np.array(self.hyper.lengths))[self.design.groups]
+        points = self._posterior.training.smooth * lengths
+        return points, self._posterior.weights, self.design.smooth_scale * lengths
 
     @property
     def log_evidence(self) -> float:
