@@ -1,145 +1,195 @@
-"""Predictors against baselines on public measurements: one run prints every figure.
+"""Predictors against baselines on public measurements: one run makes every figure.
 
-    python benchmarks/predictors.py --data FOLDER [--seeds 5] [--sizes 10 30 100]
+    python benchmarks/predictors.py --data FOLDER --out figures.jsonl [--parts latency accuracy ...]
+    python benchmarks/predictors.py --out figures.jsonl --table
 
 FOLDER holds `ofa/latency_gpus.csv` (latencies of 5,000 OFA subnets, from the HELP benchmark) and
-`ofa/accuracy_imagenet.csv` (ImageNet accuracies of OFA subnets, from DyNAS-T), with the columns
-that `read_measurements` reads. Protocol: 1,000 fixed test architectures, nothing trimmed; training
-sets are nested random draws from the others; figures are means over settings and seeds. Baselines:
-ridge on the totals and boosted trees on the totals, in the logarithm for latency.
+`ofa/accuracy_imagenet.csv` (ImageNet accuracies of OFA subnets in the order searches visited them,
+from DyNAS-T), with the columns that `read_measurements` reads. Figures are written one a line as
+they are made, and what the file holds is not made again.
+
+Protocol. Latency: 1,000 fixed test architectures, nothing trimmed; training sets are nested random
+draws from the others. Accuracy: distinct subnets, a fifth of them for the test; `harder` is fitted
+on the first subnets of each search (random ones, 100 in all) and tested on all that followed.
 """
 
 import argparse
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from predictor_baselines import BASELINES
+from predictor_speed import speed
+from predictor_tables import print_tables
+from predictor_transfer import active, transfer
 
 from hwnas.predictors import Prediction, fit_predictor, metric_columns, read_measurements, score
-from hwnas.predictors.features import Floats, totals
+from hwnas.predictors.features import Floats
 from hwnas.spaces import Candidates, get_space
 
-Fit = Callable[[Candidates, Floats, Candidates], Prediction]
+SPACE = "ofa-mobilenetv3-w1.0"
+# Models that take long: so many seeds at the most, and our neural ones, with their folds, at few sizes.
+_SEEDS = {"MLP 3x400": 1, "hwnas xgboost": 1, "hwnas mlp": 1, "hwnas encoder": 1}
+_SEEDS |= {"plain GP": 2, "ridge/SVR stack (DyNAS-T)": 2}
+_NEURAL_SIZES = (100,)
+
+Figure = dict[str, Any]
 
 
-def ridge_on_totals(train: Candidates, values: Floats, test: Candidates) -> Prediction:
-    from sklearn.linear_model import RidgeCV
-
-    return _baseline(train, values, test, RidgeCV(alphas=np.logspace(-4, 3, 15)))
-
-
-def boosting_on_totals(train: Candidates, values: Floats, test: Candidates) -> Prediction:
-    from xgboost import XGBRegressor
-
-    settings = {"n_estimators": 300, "max_depth": 4, "learning_rate": 0.05, "subsample": 0.8, "n_jobs": 1}
-    return _baseline(train, values, test, XGBRegressor(**settings))
+def figures_of(prediction: Prediction, values: Floats, metric: str) -> Figure:
+    found = score(prediction, values, metric=metric).to_json()
+    return {**found, "above": float(np.mean(values > prediction.high))}
 
 
-def _baseline(train: Candidates, values: Floats, test: Candidates, model: object) -> Prediction:
-    columns = [np.log1p(totals(part)) for part in (train, test)]
-    deviation = columns[0].std(axis=0)
-    left, right = (
-        (part - columns[0].mean(axis=0))[:, deviation > 1e-9] / deviation[deviation > 1e-9]
-        for part in columns
-    )
-    mean = np.exp(model.fit(left, np.log(values)).predict(right).astype(np.float64))  # type: ignore[attr-defined]
-    return Prediction(mean, mean, mean)
+def fits(
+    names: Iterable[str], metric: str
+) -> dict[str, Callable[[Candidates, Floats, Candidates], Prediction]]:
+    def ours(model: str) -> Callable[[Candidates, Floats, Candidates], Prediction]:
+        def fit(train: Candidates, values: Floats, test: Candidates) -> Prediction:
+            return fit_predictor(train.space, train, values, metric=metric, model=model).predict(test)
 
+        return fit
 
-def ours(model: str, metric: str) -> Fit:
-    def fit(train: Candidates, values: Floats, test: Candidates) -> Prediction:
-        predictor = fit_predictor(train.space, train, values, metric=metric, model=model)
-        return predictor.predict(test)
+    def baseline(name: str) -> Callable[[Candidates, Floats, Candidates], Prediction]:
+        def fit(train: Candidates, values: Floats, test: Candidates) -> Prediction:
+            mean = BASELINES[name](train, values, test)
+            return Prediction(mean, mean, mean)
 
-    return fit
+        return fit
 
-
-def latency(data: Path, sizes: list[int], seeds: int) -> None:
-    space, path = get_space("ofa-mobilenetv3-w1.0"), data / "ofa" / "latency_gpus.csv"
-    measured = {name: read_measurements(path, space, name) for name in metric_columns(path)}
-    fits: dict[str, Fit] = {"ridge on totals": ridge_on_totals, "xgboost on totals": boosting_on_totals}
-    fits |= {
-        f"hwnas {name}": ours(name, "latency_ms") for name in ("physics", "linear", "xgboost", "gp", "auto")
+    return {
+        name: baseline(name) if name in BASELINES else ours(name.removeprefix("hwnas ")) for name in names
     }
-    print(
-        f"\nLatency, {len(measured)} settings: MAPE %, Kendall tau, within 10 %, coverage of 90 % intervals"
-    )
+
+
+def names_for(size: int, seed: int, metric: str) -> list[str]:
+    """Returns the models to run: those that take long on fewer seeds, the neural ones at few sizes."""
+    some = [*BASELINES, "hwnas linear", "hwnas auto", "hwnas xgboost"]
+    if metric == "latency_ms":
+        some.insert(-2, "hwnas physics")
+    if size in _NEURAL_SIZES:
+        some += ["hwnas mlp", "hwnas encoder"]
+    return [name for name in some if seed < _SEEDS.get(name, 99)]
+
+
+def latency(
+    data: Path, sizes: list[int], seeds: int, models: list[str]
+) -> Iterator[tuple[Figure, Callable[[], Figure]]]:
+    path, space = data / "ofa" / "latency_gpus.csv", get_space(SPACE)
+    measured = {name: read_measurements(path, space, name) for name in metric_columns(path)}
+    order = np.random.default_rng(0).permutation(5000)
+    test = order[:1000]
     for size in sizes:
-        for name, fit in fits.items():
-            rows, started = [], time.process_time()
-            for one in measured.values():
-                order = np.random.default_rng(0).permutation(len(one.values))
-                test = order[:1000]
-                for seed in range(seeds):
-                    train = np.random.default_rng(100 + seed).permutation(order[1000:])[:size]
-                    prediction = fit(one.candidates[train], one.values[train], one.candidates[test])
-                    got = score(prediction, one.values[test])
-                    rows.append((got.mape_percent, got.kendall_tau, got.within_10_percent, got.coverage_90))
-            each = np.reshape([row[0] for row in rows], (len(measured), seeds)).mean(axis=1)
-            _print(size, name, np.array(rows, dtype=float), started, " ".join(f"{v:.2f}" for v in each))
+        for seed in range(seeds if size < 1000 else min(seeds, 2)):
+            train = np.random.default_rng(100 + seed).permutation(order[1000:])[:size]
+            for name, fit in fits(models or names_for(size, seed, "latency_ms"), "latency_ms").items():
+                for setting, one in measured.items():
+                    what = {"part": "latency", "setting": setting.partition(":")[2]}
+
+                    def made(fit: Any = fit, one: Any = one, train: Any = train) -> Figure:
+                        prediction = fit(one.candidates[train], one.values[train], one.candidates[test])
+                        return figures_of(prediction, one.values[test], "latency_ms")
+
+                    if name not in ("hwnas mlp", "hwnas encoder") or setting.endswith(
+                        ("titan_rtx_64", "v100_1")
+                    ):
+                        yield {**what, "size": size, "seed": seed, "model": name}, made
 
 
-def accuracy(data: Path, sizes: list[int], seeds: int) -> None:
-    space = get_space("ofa-mobilenetv3-w1.0")
-    every = read_measurements(data / "ofa" / "accuracy_imagenet.csv", space, "accuracy_top1")
+def accuracy(
+    data: Path, sizes: list[int], seeds: int, models: list[str]
+) -> Iterator[tuple[Figure, Callable[[], Figure]]]:
+    path, space = data / "ofa" / "accuracy_imagenet.csv", get_space(SPACE)
+    every = read_measurements(path, space, "accuracy_top1")
     first = every.candidates.first_of_each()
     candidates, values = every.candidates[first], every.values[first]
     order = np.random.default_rng(0).permutation(len(values))
     test, pool = order[: len(order) // 5], order[len(order) // 5 :]
-    fits: dict[str, Fit] = {"ridge on totals": ridge_on_totals, "xgboost on totals": boosting_on_totals}
-    fits |= {f"hwnas {name}": ours(name, "accuracy_top1") for name in ("linear", "xgboost", "gp")}
-    print(f"\nAccuracy, {len(values)} subnets: RMSE in points, Kendall tau, within 10 %, coverage")
+    starts = _first_visited(path, len(every.values))[first]
+    splits: list[tuple[Figure, Any, Any]] = []
     for size in sizes:
-        for name, fit in fits.items():
-            rows, started = [], time.process_time()
-            for seed in range(seeds):
-                train = np.random.default_rng(100 + seed).permutation(pool)[:size]
-                got = score(fit(candidates[train], values[train], candidates[test]), values[test])
-                rows.append((got.rmse, got.kendall_tau, got.within_10_percent, got.coverage_90))
-            _print(size, name, np.array(rows, dtype=float), started, "")
-
-
-def speed() -> None:
-    print("\nSpeed, demo space, 100 measurements: candidates a CPU second (200 and 100,000 at a time)")
-    space, rng = get_space("demo"), np.random.default_rng(0)
-    train = Candidates.of_genomes(space, space.sample_genomes(100, rng))
-    for model in ("linear", "gp", "xgboost"):
-        predictor = fit_predictor(space, train, rng.lognormal(sigma=0.1, size=100), model=model)
-        figures = []
-        for n in (200, 100_000):
-            candidates = Candidates.of_genomes(space, space.sample_genomes(n, rng))
-            predictor.mean(candidates[:10])
-            for call in (predictor.mean, predictor.predict):
-                started, rounds = time.process_time(), 0
-                while rounds < 2 or time.process_time() - started < 0.2:
-                    call(candidates)
-                    rounds += 1
-                figures.append(f"{n * rounds / (time.process_time() - started):12,.0f}")
-        print(f"{model:10s} means {figures[0]} {figures[2]}   with intervals {figures[1]} {figures[3]}")
-
-
-def _print(size: int, name: str, rows: Floats, started: float, rest: str) -> None:
-    error, tau, within, coverage = rows.mean(axis=0)
-    seconds = (time.process_time() - started) / len(rows)
-    covered = f"{coverage:.3f}" if name.startswith("hwnas") else "    -"
-    print(
-        f"{size:5d} {name:18s} {error:7.3f} {tau:6.3f} {within:6.1f} {covered}  {seconds:6.2f} s  {rest}",
-        flush=True,
+        for seed in range(seeds):
+            train = np.random.default_rng(100 + seed).permutation(pool)[:size]
+            splits.append(({"part": "accuracy", "size": size, "seed": seed}, train, test))
+    splits.append(
+        (
+            {"part": "harder", "size": int(starts.sum()), "seed": 0},
+            np.flatnonzero(starts),
+            np.flatnonzero(~starts),
+        )
     )
+    for what, train, others in splits:
+        for name, fit in fits(
+            models or names_for(what["size"], what["seed"], "accuracy_top1"), "accuracy_top1"
+        ).items():
+            if name == "MACs, linear":
+                continue
+
+            def made(fit: Any = fit, train: Any = train, others: Any = others) -> Figure:
+                prediction = fit(candidates[train], values[train], candidates[others])
+                return figures_of(prediction, values[others], "accuracy_top1")
+
+            yield {**what, "setting": "imagenet", "model": name}, made
+
+
+def _first_visited(path: Path, n: int) -> Any:
+    """Which rows are among the first, random ones of two searches, 100 in all."""
+    import csv
+
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == n
+    names = sorted({row["history"] for row in rows})[1:]
+    return np.array([row["history"] in names and int(row["order"]) < 50 for row in rows])
+
+
+PARTS = {"latency": latency, "accuracy": accuracy}
+OTHERS = {"transfer": transfer, "active": active, "speed": speed}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder of public measurements")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[10, 30, 100])
+    parser.add_argument("--data", type=Path, help="folder of public measurements")
+    parser.add_argument("--out", type=Path, required=True, help="the figures, one a line (JSON)")
+    parser.add_argument("--table", action="store_true", help="only print the tables of what is there")
+    parser.add_argument("--seeds", type=int, default=5, help="of each training set; at most 2 from 1,000 on")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10, 30, 100, 300, 1000, 4000])
+    parser.add_argument("--models", nargs="+", default=[], help="only these, named as in the tables")
+    parser.add_argument("--parts", nargs="+", default=[*PARTS, *OTHERS], choices=[*PARTS, *OTHERS])
     arguments = parser.parse_args()
-    latency(arguments.data, arguments.sizes, arguments.seeds)
-    accuracy(arguments.data, arguments.sizes, arguments.seeds)
-    speed()
+    if not arguments.table:
+        if not arguments.data:
+            parser.error("--data is needed to make figures")
+        for part in arguments.parts:
+            sizes = arguments.sizes if part == "latency" else [50, 100, 200, 500, 1000]
+            if part in PARTS:
+                jobs = PARTS[part](arguments.data, sizes, arguments.seeds, arguments.models)
+            else:
+                jobs = OTHERS[part](arguments.data, arguments.seeds)
+            make(jobs, arguments.out)
+    print_tables([json.loads(line) for line in arguments.out.read_text().splitlines()])
+
+
+def make(jobs: Iterable[tuple[Figure, Callable[[], Figure]]], out: Path) -> None:
+    """Makes the figures that the file lacks, and adds each as soon as it is there."""
+    known = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+    keys = ("part", "setting", "size", "seed", "model")
+    done = {tuple(one.get(key) for key in keys) for one in known}
+    with open(out, "a", encoding="utf-8") as lines:
+        for what, made in jobs:
+            if tuple(what.get(key) for key in keys) in done:
+                continue
+            started = time.process_time()
+            found = made()
+            lines.write(
+                json.dumps({**what, **found, "cpu_s": round(time.process_time() - started, 3)}) + "\n"
+            )
+            lines.flush()
 
 
 if __name__ == "__main__":

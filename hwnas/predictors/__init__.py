@@ -5,6 +5,7 @@ Importing this loads numpy and the spaces alone; scipy and xgboost come with the
 
 from hwnas.predictors.additive import AdditiveTerms, additive_terms
 from hwnas.predictors.csvio import Measurements, metric_columns, read_measurements
+from hwnas.predictors.distill import Distilled, distill
 from hwnas.predictors.fit import ScoredFit, fit_and_score, fit_predictor, model_names
 from hwnas.predictors.metrics import Score, score
 from hwnas.predictors.prediction import Prediction
@@ -13,12 +14,14 @@ from hwnas.predictors.quantized import fit_quantized
 
 __all__ = [
     "AdditiveTerms",
+    "Distilled",
     "FittedPredictor",
     "Measurements",
     "Prediction",
     "Score",
     "ScoredFit",
     "additive_terms",
+    "distill",
     "fit_and_score",
     "fit_predictor",
     "fit_quantized",

@@ -69,11 +69,11 @@ def additive_terms(predictor: FittedPredictor) -> AdditiveTerms:
         InputError: the predictor is not additive, or its genes cannot be told from the layers.
     """
     model, link, physics = predictor.regressor, predictor.link, predictor.physics
-    if physics is not None and isinstance(model, Constant):
+    if isinstance(physics, Physics) and isinstance(model, Constant):
         factor = float(link.inverse(np.array([model.target]), np.ones(1))[0])
         return _priced(predictor, physics, factor, lambda pair: np.zeros(len(predictor.space.vocabulary) + 1))
     if isinstance(model, GaussianProcess) and model.design.features == "layers":
-        assert physics is not None
+        assert isinstance(physics, Physics)
         weights, constant = model.linear_weights()
         shares = [basis for basis in model.design.bases if isinstance(basis, Shares)]
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.predictors.features import TOTALS, WORK, Floats, Ints, encoding, encoding_groups, one_hot, totals
-from hwnas.predictors.physics import Physics, op_columns
+from hwnas.predictors.physics import Expectation, Physics, op_columns
 from hwnas.spaces import FLOAT_BITS, Candidates, Space
 
 # Bits are at most 32: weight bits times this plus activation bits is one number for a pair.
@@ -29,7 +29,7 @@ class Inputs:
     """Candidates with what several features need of them, computed once."""
 
     candidates: Candidates
-    physics: Physics | None = None
+    physics: Expectation | None = None
 
     @cached_property
     def totals(self) -> Floats:
@@ -44,7 +44,9 @@ class Inputs:
     @cached_property
     def expected(self) -> Floats:
         """What the physics predicts, [n]; ones without physics."""
-        return np.ones(len(self.candidates)) if self.physics is None else self.physics.predict(self.totals)
+        if self.physics is None:
+            return np.ones(len(self.candidates))
+        return self.physics.expect(self.totals, self.candidates)
 
     @cached_property
     def pairs(self) -> Ints:

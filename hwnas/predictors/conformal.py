@@ -1,6 +1,5 @@
 """Intervals that hold what they say: quantiles of held-out errors, in units of predicted deviation."""
 
-import math
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -8,6 +7,9 @@ from typing import Any
 import numpy as np
 
 from hwnas.predictors.features import Floats
+
+# Fewer errors than this are taken for normal ones.
+_FEW = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +36,13 @@ class Calibration:
     def interval(self, coverage: float) -> tuple[float, float]:
         """Returns the low and high end, in deviations from the mean, that hold `coverage` of values."""
         tail = (1 - coverage) / 2
-        return -_upper(-self.deviations[::-1], tail), _upper(self.deviations, tail)
+        return self.bound(tail), self.bound(1 - tail)
+
+    def bound(self, probability: float) -> float:
+        """Returns how far above the mean, in deviations, values stay below with this probability."""
+        if probability < 0.5:
+            return -_upper(-self.deviations[::-1], probability)
+        return _upper(self.deviations, 1 - probability)
 
     def to_json(self) -> list[float]:
         """Returns the deviations."""
@@ -50,12 +58,22 @@ class Calibration:
 
 
 def _upper(ascending: Floats, tail: float) -> float:
-    """Returns the bound that a new deviation exceeds with probability of at most `tail`."""
+    """Returns the bound that a new deviation exceeds with probability `tail`, on average over fits."""
     n = len(ascending)
-    rank = math.ceil((n + 1) * (1 - tail) - 1e-9)
+    # The k-th of n is exceeded with probability 1 - k / (n + 1); between two of them in proportion.
+    rank = (n + 1) * (1 - tail)
     if rank <= n:
-        return float(ascending[rank - 1])
+        below = max(int(rank), 1)
+        part = max(rank - below, 0.0)
+        return float((1 - part) * ascending[below - 1] + part * ascending[min(below, n - 1)])
     # Too few errors were seen for this tail: the largest is stretched as a normal one would be.
     normal = NormalDist()
-    reach = normal.inv_cdf(1 - tail)
-    return max(float(ascending[-1]) * reach / normal.inv_cdf(1 - 1 / (n + 2)), reach)
+    stretched = float(ascending[-1]) * normal.inv_cdf(1 - tail) / normal.inv_cdf(1 - 1 / (n + 2))
+    if n >= _FEW:
+        return stretched
+    # A handful does not show both ends: as far as normal errors of this size would reach, and no
+    # nearer than the predicted deviation says.
+    from scipy.stats import t
+
+    spread = float(np.sqrt(np.mean(np.square(ascending))) * t.ppf(1 - tail, n))
+    return max(stretched, spread, normal.inv_cdf(1 - tail))

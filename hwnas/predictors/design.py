@@ -41,7 +41,7 @@ class Design:
             some: ColumnsKind = "summary" if self.features == "quality" else "sums"
             return (Columns.around("choices", self.training), Columns.around(some, self.training))
         assert physics is not None, "features of run time need physics"
-        shares = (Shares(space, physics, sized=True), Shares(space, physics, sized=False))
+        shares = tuple(Shares(space, physics.operations, sized=sized) for sized in (True, False))
         if self.features == "layers":
             return shares
         return (*shares, Columns.around("encoding", self.training))
@@ -81,6 +81,11 @@ class Design:
         """Returns the smooth features [n, F], standardised."""
         center, scale = self._standard
         return (_smooth_columns(self.features, inputs) - center) * scale
+
+    @property
+    def smooth_scale(self) -> Floats:
+        """What raw smooth columns are multiplied with, [F]."""
+        return self._standard[1]
 
     @cached_property
     def _standard(self) -> tuple[Floats, Floats]:

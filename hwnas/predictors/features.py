@@ -83,6 +83,19 @@ def totals(candidates: Candidates) -> Floats:
     return np.concatenate([plain - quantized, quantized, rest], axis=1)
 
 
+def layer_totals(space: Space, weight_bits: int, activation_bits: int) -> Floats:
+    """Returns what each layer adds to the totals at these bits, [V + 1, len(TOTALS)]; no borders, no size.
+
+    The last row is an empty slot's.
+    """
+    table, c = _layer_table(space), len(COUNTED)
+    out = np.zeros((len(table.inputs), len(TOTALS)))
+    start = (c + 2) * (min(weight_bits, activation_bits) < FLOAT_BITS)
+    out[:, start : start + c] = table.counted
+    out[:, start + c : start + c + 2] = table.moved * (np.array([activation_bits, weight_bits]) / 8)
+    return out
+
+
 def quantized_slots(candidates: Candidates) -> NDArray[np.bool_]:
     """Returns which slots [n, slots] hold a layer below floating point."""
     low: NDArray[np.bool_] = np.minimum(candidates.weight_bits, candidates.activation_bits) < FLOAT_BITS

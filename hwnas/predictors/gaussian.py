@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from hwnas.predictors.bases import Inputs
+from hwnas.predictors.bases import Inputs, Shares
 from hwnas.predictors.design import FEATURE_SETS, Design, FeatureSet
-from hwnas.predictors.features import Floats
+from hwnas.predictors.features import Floats, Ints
 from hwnas.predictors.gp import Hyperparameters, Posterior, Training, fit_posterior
 from hwnas.predictors.model import SMALLEST_DEVIATION, Model
-from hwnas.predictors.physics import Physics
+from hwnas.predictors.physics import Expectation
 from hwnas.spaces import Candidates, Space
 
 
@@ -25,12 +25,15 @@ class GaussianProcess(Model):
         targets: float64 [N].
         spread: float64 [N], noise variance of each point over the typical one.
         hyper: hyperparameters, for standardised targets.
+        slope: by how much the logarithm of the noise rises with that of the expected value: devices
+            that wait for launches are noisy where networks are small.
     """
 
     design: Design
     targets: Floats
     spread: Floats
     hyper: Hyperparameters
+    slope: float = 0.0
 
     @staticmethod
     def fit(
@@ -60,8 +63,11 @@ class GaussianProcess(Model):
             root = max(float(np.sqrt(np.mean(np.square(noise)))), SMALLEST_DEVIATION)
             spread, typical = np.maximum(np.square(noise / root), 1e-4), root / _deviation(targets)
         training = _training(design, targets, spread)
-        posterior = fit_posterior(training, rng, noise=typical, robust=robust, start=start)
-        return GaussianProcess(design, targets, posterior.training.spread, posterior.hyper)
+        scale = _noise_scale(inputs, inputs) if robust else None
+        posterior, slope = fit_posterior(
+            training, rng, noise=typical, robust=robust, scale=scale, start=start
+        )
+        return GaussianProcess(design, targets, posterior.training.spread, posterior.hyper, slope)
 
     def mean(self, inputs: Inputs) -> Floats:
         """Returns the expected target [n]."""
@@ -82,9 +88,19 @@ class GaussianProcess(Model):
             basis.squared_norms(inputs) / norm
             for basis, norm in zip(self.design.bases, self.design.norms, strict=True)
         ]
-        variance = posterior.variance(covariances, norms) + np.exp(2 * self.hyper.noise)
+        noise = np.exp(2 * self.hyper.noise) * self._noise(inputs)
+        variance = posterior.variance(covariances, norms) + noise
         mean = self.targets.mean() + scale * (covariances @ posterior.weights + posterior.constant)
         return mean, np.maximum(scale * np.sqrt(variance), SMALLEST_DEVIATION)
+
+    def left_out(self, groups: Ints) -> tuple[Floats, Floats]:
+        """Returns the expected target [N] and deviation [N] of each training point without its group.
+
+        Length scales and amplitudes are those of all points. Groups are numbers [N] from 0.
+        """
+        scale = _deviation(self.targets)
+        residuals, variances = self._posterior.groups_left_out(groups, self._noise(self.design.training))
+        return self.targets - scale * residuals, np.maximum(scale * np.sqrt(variances), SMALLEST_DEVIATION)
 
     def to_json(self) -> dict[str, Any]:
         """Returns training points and hyperparameters."""
@@ -97,6 +113,7 @@ class GaussianProcess(Model):
             "activation_bits": candidates.activation_bits.tolist(),
             "targets": self.targets.tolist(),
             "spread": self.spread.tolist(),
+            "slope": self.slope,
             "hyperparameters": {
                 "smooth": self.hyper.smooth,
                 "linear": list(self.hyper.linear),
@@ -106,7 +123,7 @@ class GaussianProcess(Model):
         }
 
     @staticmethod
-    def of_json(fields: dict[str, Any], space: Space, physics: Physics | None) -> "GaussianProcess":
+    def of_json(fields: dict[str, Any], space: Space, physics: Expectation | None) -> "GaussianProcess":
         """Returns the process that `to_json` described; KeyError, TypeError or ValueError if malformed."""
         if fields["features"] not in FEATURE_SETS:
             raise ValueError(f"unknown feature set {fields['features']!r}")
@@ -124,7 +141,10 @@ class GaussianProcess(Model):
         if len(found.linear) != len(design.bases) or len(found.lengths) != design.num_groups:
             raise ValueError("hyperparameters do not fit the feature set")
         targets, spread = (_finite(fields[name], len(candidates)) for name in ("targets", "spread"))
-        return GaussianProcess(design, targets, spread, found)
+        slope = float(fields.get("slope", 0.0))
+        if not np.isfinite(slope):
+            raise ValueError("the slope of the noise must be finite")
+        return GaussianProcess(design, targets, spread, found, slope)
 
     def linear_weights(self) -> tuple[list[Floats], float]:
         """Returns the weights [L] of each linear part and the constant, for a process with no smooth part.
@@ -136,10 +156,33 @@ class GaussianProcess(Model):
         weights = [scale * factor * (rows.T @ posterior.weights) for _, rows, factor in self._linear()]
         return weights, float(self.targets.mean() + scale * posterior.constant)
 
+    def share_products(self) -> list[tuple[Shares, Floats]]:
+        """Returns the linear parts that are shares of operations, with their weights [L] in targets."""
+        posterior, scale = self._posterior, _deviation(self.targets)
+        return [
+            (basis, scale * factor * (rows.T @ posterior.weights))
+            for basis, rows, factor in self._linear()
+            if isinstance(basis, Shares)
+        ]
+
+    def scaled_smooth(self) -> tuple[Floats, Floats, Floats]:
+        """Returns the smooth part: points in length scales [N, F], their weights [N], factors [F].
+
+        Raw columns are multiplied with the factors to be in length scales.
+        """
+        lengths = np.exp(-np.array(self.hyper.lengths))[self.design.groups]
+        points = self._posterior.training.smooth * lengths
+        return points, self._posterior.weights, self.design.smooth_scale * lengths
+
     @property
     def log_evidence(self) -> float:
         """The log density of the training targets, up to a constant: compares links and features."""
         return self._posterior.log_evidence - len(self.targets) * float(np.log(_deviation(self.targets)))
+
+    def _noise(self, inputs: Inputs) -> Floats:
+        """The noise variance of candidates [n] over the typical one."""
+        noise: Floats = np.exp(2 * self.slope * _noise_scale(inputs, self.design.training))
+        return noise
 
     @cached_property
     def _posterior(self) -> Posterior:
@@ -165,6 +208,13 @@ class GaussianProcess(Model):
 def _training(design: Design, targets: Floats, spread: Floats) -> Training:
     standard = (targets - targets.mean()) / _deviation(targets)
     return Training(design.smooth(design.training), design.groups, design.grams, standard, spread)
+
+
+def _noise_scale(inputs: Inputs, training: Inputs) -> Floats:
+    """The logarithm of what is expected, centred on training and held within what was seen there."""
+    seen = np.log(training.expected)
+    scale: Floats = np.clip(np.log(inputs.expected), seen.min(), seen.max()) - seen.mean()
+    return scale
 
 
 def _deviation(targets: Floats) -> float:

@@ -22,6 +22,8 @@ TUNING_POINTS = 300
 # Outliers are weighed as by a Student-t of so many degrees of freedom, in so many rounds.
 _NU, _ROUNDS = 4.0, 3
 _CONSTANT, _JITTER = 1.0, 1e-8
+# Noise may grow e-fold a unit of its scale at the most; a slope is worth so many measurements.
+_STEEPEST, _SLOPELESS = 2.0, 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +143,26 @@ class Posterior:
         residuals: Floats = self.weights / diagonal
         return residuals
 
+    def groups_left_out(self, groups: Ints, noise: Floats) -> tuple[Floats, Floats]:
+        """Returns what the rest says of each point when its whole group is left out.
+
+        Args:
+            groups: int64 [N], from 0: points of one number are left out together.
+            noise: float64 [N], the noise variance of one measurement over the typical one.
+
+        Returns:
+            Residuals [N], and variances [N] of one such measurement about its prediction.
+        """
+        inverse = self.inverse_factor
+        diagonal = np.square(inverse).sum(axis=0)
+        residuals, variances = self.weights / diagonal, 1 / diagonal
+        for group in np.flatnonzero(np.bincount(groups) > 1):
+            rows = np.flatnonzero(groups == group)
+            among = np.linalg.inv(inverse[:, rows].T @ inverse[:, rows])
+            residuals[rows], variances[rows] = among @ self.weights[rows], np.diag(among)
+        variances += np.exp(2 * self.hyper.noise) * (noise - self.training.spread)
+        return residuals, np.maximum(variances, _JITTER)
+
 
 def fit_posterior(
     training: Training,
@@ -148,32 +170,50 @@ def fit_posterior(
     *,
     noise: float | None = None,
     robust: bool = False,
+    scale: Floats | None = None,
     start: Hyperparameters | None = None,
-) -> Posterior:
-    """Returns the posterior at the most likely hyperparameters.
+) -> tuple[Posterior, float]:
+    """Returns the posterior at the most likely hyperparameters, and how noise grows with `scale`.
 
     Args:
         training: the points; `spread` is what is known of their noise beforehand.
         rng: chooses the points hyperparameters are tuned on, where there are many.
         noise: the standard deviation that the noise is believed to have; None: no idea.
         robust: weigh outliers down.
+        scale: [N], what noise may grow or fade with, exponentially; None: it is alike everywhere.
         start: hyperparameters of a like problem: fewer steps are then taken.
     """
     prior = _prior(training, noise)
     hyper = start or prior
     n, known = len(training.targets), training.spread
     rows = np.sort(rng.permutation(n)[:TUNING_POINTS])
-    posterior = Posterior(training, hyper)
+    posterior, slope = Posterior(training, hyper), 0.0
     for round_ in range(_ROUNDS if robust else 1):
         steps = 40 if round_ == 0 and start is None else 15
         tuned = _tuned(training.at(rows), hyper, prior, steps)
         posterior, hyper = Posterior(training, tuned), tuned
         if robust:
             residuals = posterior.left_out() / np.sqrt(known)
+            trend = np.ones(n)
+            if scale is not None:
+                slope = noise_slope(residuals, scale)
+                trend = np.exp(2 * slope * scale)
+            residuals = residuals / np.sqrt(trend)
             typical = 1.4826 * np.median(np.abs(residuals)) + 1e-9
             heavier = np.maximum((_NU + np.square(residuals / typical)) / (_NU + 1), 1.0)
-            training = training.spread_by(known * heavier)
-    return Posterior(training, hyper)
+            training = training.spread_by(known * trend * heavier)
+    return Posterior(training, hyper), slope
+
+
+def noise_slope(residuals: Floats, scale: Floats) -> float:
+    """Returns by how much the logarithm of residuals' size [N] rises with a scale [N], 0 if unclear.
+
+    The slope is drawn towards 0 as by so many measurements that show none.
+    """
+    size = np.log(np.abs(residuals) + 1e-3 * np.median(np.abs(residuals)) + 1e-12)
+    away = scale - scale.mean()
+    slope = float(away @ (size - size.mean())) / (float(away @ away) + _SLOPELESS * float(away.var()) + 1e-12)
+    return float(np.clip(slope, -_STEEPEST, _STEEPEST))
 
 
 def _prior(training: Training, noise: float | None) -> Hyperparameters:

@@ -4,12 +4,14 @@ Prices are nonnegative, so that a dozen of them hold from five measurements on a
 sanely: more work never costs less.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from hwnas.predictors.features import TOTALS, Floats, moved_elements
-from hwnas.spaces import FLOAT_BITS, Op
+from hwnas.spaces import FLOAT_BITS, Candidates, Op
 
 _PRICED = ("launches", "se", "convolution", "depthwise", "activation_bytes", "weight_bytes")
 PRICES = (
@@ -27,8 +29,25 @@ _NU, _ROUNDS = 4.0, 10
 _RIDGE = 1e-3
 
 
+class Expectation(ABC):
+    """What is expected of candidates before a regressor corrects it."""
+
+    @property
+    @abstractmethod
+    def operations(self) -> "Physics":
+        """The prices of single operations."""
+
+    @abstractmethod
+    def expect(self, totals: Floats, candidates: Candidates) -> Floats:
+        """Returns the expected value [n], above zero, from `features.totals` and the candidates."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """Returns everything as JSON values."""
+
+
 @dataclass(frozen=True, eq=False)
-class Physics:
+class Physics(Expectation):
     """Prices of work, and the least that a prediction can be.
 
     Attributes:
@@ -39,10 +58,31 @@ class Physics:
     prices: Floats
     floor: float
 
+    @property
+    def operations(self) -> "Physics":
+        """Itself."""
+        return self
+
+    def expect(self, totals: Floats, candidates: Candidates) -> Floats:
+        """Returns the expected value [n], above zero; the totals are enough."""
+        return self.predict(totals)
+
     def predict(self, totals: Floats) -> Floats:
         """Returns the expected value [n], above zero, from `features.totals`."""
-        expected: Floats = np.maximum(_priced(totals) @ self.prices, self.floor)
+        expected: Floats = np.maximum(priced(totals) @ self.prices, self.floor)
         return expected
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the prices by name, and the floor."""
+        return {"prices": dict(zip(PRICES, self.prices.tolist(), strict=True)), "floor": self.floor}
+
+    @staticmethod
+    def of_json(fields: dict[str, Any]) -> "Physics":
+        """Returns the physics that `to_json` described; KeyError, TypeError or ValueError if malformed."""
+        physics = Physics(prices_of_json(fields["prices"]), float(fields["floor"]))
+        if not (np.isfinite(physics.floor) and physics.floor > 0):
+            raise ValueError("the floor must be above zero")
+        return physics
 
     def of_ops(self, columns: Floats, weight_bits: int, activation_bits: int) -> Floats:
         """Returns what operations cost [m] at these bits; columns [m, 6] are those of `op_columns`."""
@@ -50,6 +90,14 @@ class Physics:
         to_bytes = np.array([1, 1, 1, 1, activation_bits / 8, weight_bits / 8])
         costs: Floats = columns @ (to_bytes * self.prices[start : start + len(_PRICED)])
         return costs
+
+
+def prices_of_json(fields: dict[str, Any]) -> Floats:
+    """Returns prices [len(PRICES)] by name; KeyError, TypeError or ValueError if malformed."""
+    prices = np.array([fields[name] for name in PRICES], dtype=np.float64)
+    if not np.isfinite(prices).all():
+        raise ValueError("prices must be finite")
+    return prices
 
 
 def border_prices(physics: Physics) -> Floats:
@@ -70,10 +118,24 @@ def fit_physics(totals: Floats, values: Floats) -> Physics:
     Where all measurements are in floating point (or all are quantized), the prices found stand
     for both kinds of work.
     """
+    columns = priced(totals)
+    prices = nonnegative_prices(columns, values)
+    return Physics(_filled(prices, columns.mean(axis=0) > 0), floor=float(values.min()) / 100)
+
+
+def nonnegative_prices(columns: Floats, values: Floats, scale: Floats | None = None) -> Floats:
+    """Returns prices [columns], at least 0, with which columns [n, columns] best sum up to values [n].
+
+    Best in relative error, outliers weighed down; columns must not be below zero.
+
+    Args:
+        columns: [n, columns].
+        values: [n], above zero.
+        scale: [columns], what is typical of each column; None: its mean.
+    """
     from scipy.optimize import nnls
 
-    columns = _priced(totals)
-    scale = columns.mean(axis=0)
+    scale = columns.mean(axis=0) if scale is None else scale
     seen = scale > 0
     relative = columns[:, seen] / scale[seen] / values[:, None]
     weights = np.ones(len(values))
@@ -86,9 +148,9 @@ def fit_physics(totals: Floats, values: Floats) -> Physics:
         residual = relative @ found - 1
         spread = 1.4826 * np.median(np.abs(residual)) + 1e-9
         weights = (_NU + 1) / (_NU + np.square(residual / spread))
-    prices = np.zeros(len(PRICES))
+    prices = np.zeros(len(scale))
     prices[seen] = found / scale[seen]
-    return Physics(_filled(prices, seen), floor=float(values.min()) / 100)
+    return prices
 
 
 def _filled(prices: Floats, seen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Floats:
@@ -100,7 +162,8 @@ def _filled(prices: Floats, seen: np.ndarray[tuple[int], np.dtype[np.bool_]]) ->
     return prices
 
 
-def _priced(totals: Floats) -> Floats:
+def priced(totals: Floats) -> Floats:
+    """Returns the priced columns [n, len(PRICES)] of `features.totals`."""
     column = {name: totals[:, at] for at, name in enumerate(TOTALS)}
     rows = [np.ones(len(totals))]
     for ending in ("", "_quantized"):

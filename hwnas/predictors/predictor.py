@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hwnas.errors import InputError
-from hwnas.files import read_json, write_json
+from hwnas.files import write_json
 from hwnas.predictors.adapted import Adapted
 from hwnas.predictors.bases import Inputs
 from hwnas.predictors.boosting import Trees
@@ -16,8 +16,12 @@ from hwnas.predictors.features import Floats
 from hwnas.predictors.gaussian import GaussianProcess
 from hwnas.predictors.links import Link, Saturating, link_of_json
 from hwnas.predictors.model import Constant, Model
-from hwnas.predictors.physics import PRICES, Physics
+from hwnas.predictors.neural import Neural, neural_of_json
+from hwnas.predictors.overlap import Overlapped
+from hwnas.predictors.physics import Expectation, Physics
 from hwnas.predictors.prediction import Prediction
+from hwnas.predictors.predictor_file import read_predictor_file, write_tensors
+from hwnas.predictors.sources import Transferred
 from hwnas.spaces import Candidates, Space, get_space, space_of_definition
 
 FORMAT = 1
@@ -43,7 +47,7 @@ class FittedPredictor:
     metric: str
     model: str
     num_measurements: int
-    physics: Physics | None
+    physics: Expectation | None
     link: Link
     regressor: Model
     calibration: Calibration
@@ -81,9 +85,34 @@ class FittedPredictor:
             out[rows] = self.link.inverse(self.regressor.mean(inputs), inputs.expected)
         return out
 
+    def upper(self, candidates: Candidates, probability: float = 0.95) -> Floats:
+        """Returns the values [n] that true ones stay below with this probability: a chance constraint.
+
+        A search that keeps `upper(candidates, 0.95)` at or under a target breaks it with one
+        candidate in twenty at the most, where candidates lie on it; with fewer elsewhere.
+
+        Raises:
+            InputError: candidates of another space, or a probability not between 0 and 1.
+        """
+        return self._bound(candidates, probability, upper=True)
+
+    def lower(self, candidates: Candidates, probability: float = 0.95) -> Floats:
+        """Returns the values [n] that true ones stay above with this probability; errors as `upper`."""
+        return self._bound(candidates, probability, upper=False)
+
+    def _bound(self, candidates: Candidates, probability: float, upper: bool) -> Floats:
+        if not 0 < probability < 1:
+            raise InputError(f"a probability must be between 0 and 1, but got {probability}")
+        self._check(candidates)
+        away = self.calibration.bound(probability if upper else 1 - probability)
+        out = np.empty(len(candidates))
+        for rows in _chunks(len(candidates)):
+            inputs = Inputs(candidates[rows], self.physics)
+            out[rows] = self.link.bound(*self.regressor.mean_and_deviation(inputs), away, inputs.expected)
+        return out
+
     def to_json(self) -> dict[str, Any]:
         """Returns everything as JSON values."""
-        physics = self.physics
         return {
             "format": FORMAT,
             "space": self.space.name,
@@ -93,12 +122,7 @@ class FittedPredictor:
             "metric": self.metric,
             "model": self.model,
             "num_measurements": self.num_measurements,
-            "physics": None
-            if physics is None
-            else {
-                "prices": dict(zip(PRICES, physics.prices.tolist(), strict=True)),
-                "floor": physics.floor,
-            },
+            "physics": None if self.physics is None else self.physics.to_json(),
             "link": self.link.to_json(),
             "regressor": self.regressor.to_json(),
             "calibration": self.calibration.to_json(),
@@ -129,8 +153,11 @@ class FittedPredictor:
             ) from error
 
     def save(self, path: Path) -> None:
-        """Writes a JSON file, whole or not at all."""
-        write_json(Path(path), self.to_json())
+        """Writes a file, whole or not at all: JSON, or safetensors where there are weights of a network."""
+        if isinstance(self.regressor, Neural):
+            write_tensors(Path(path), self.to_json(), self.regressor.tensors)
+        else:
+            write_json(Path(path), self.to_json())
 
     def _check(self, candidates: Candidates) -> None:
         if candidates.space.key != self.space.key:
@@ -144,13 +171,14 @@ def load_predictor(path: Path, space: Space | None = None) -> FittedPredictor:
     """Returns the predictor that `save` wrote.
 
     Args:
-        path: a JSON file.
+        path: a file that `save` wrote, JSON or safetensors.
         space: the space it is for; None finds it by name.
 
     Raises:
         InputError: the file is missing, not JSON, malformed, or for another space.
     """
-    return FittedPredictor.from_json(read_json(Path(path), "predictor"), space, f"predictor {path}")
+    fields = read_predictor_file(Path(path))
+    return FittedPredictor.from_json(fields, space, f"predictor {path}")
 
 
 def _of_json(fields: dict[str, Any], space: Space | None) -> FittedPredictor:
@@ -162,12 +190,7 @@ def _of_json(fields: dict[str, Any], space: Space | None) -> FittedPredictor:
         raise InputError(
             f"the predictor is for space '{name}' as it was then, but got '{space.name}'; fit it again"
         )
-    physics = None
-    if fields["physics"] is not None:
-        prices = np.array([fields["physics"]["prices"][name] for name in PRICES], dtype=np.float64)
-        physics = Physics(prices, float(fields["physics"]["floor"]))
-        if not (np.isfinite(prices).all() and physics.floor > 0):
-            raise ValueError("prices must be finite, and the floor above zero")
+    physics = None if fields["physics"] is None else _expectation_of_json(fields["physics"], space)
     link = link_of_json(fields["link"])
     if (physics is None) != isinstance(link, Saturating):
         raise ValueError("ratios need physics, accuracies have none")
@@ -183,7 +206,15 @@ def _of_json(fields: dict[str, Any], space: Space | None) -> FittedPredictor:
     )
 
 
-def _regressor_of_json(fields: dict[str, Any], space: Space, physics: Physics | None) -> Model:
+def _expectation_of_json(fields: dict[str, Any], space: Space) -> Expectation:
+    if "power" in fields:
+        return Overlapped.of_json(fields)
+    if "sources" not in fields:
+        return Physics.of_json(fields)
+    return Transferred.of_json(fields, [_of_json(source, space) for source in fields["sources"]])
+
+
+def _regressor_of_json(fields: dict[str, Any], space: Space, physics: Expectation | None) -> Model:
     if fields["kind"] == "constant":
         return Constant(float(fields["target"]), float(fields["deviation"]))
     if fields["kind"] == "trees":
@@ -192,6 +223,9 @@ def _regressor_of_json(fields: dict[str, Any], space: Space, physics: Physics | 
         return GaussianProcess.of_json(fields, space, physics)
     if fields["kind"] == "adapted":
         return Adapted.of_json(fields, space)
+    if fields["kind"] in ("perceptron", "encoder"):
+        tensors = {name: np.array(value, dtype=np.float64) for name, value in fields["tensors"].items()}
+        return neural_of_json(fields, tensors, space)
     raise ValueError(f"unknown kind of regressor {fields['kind']!r}")
 
 

@@ -1,0 +1,46 @@
+"""Tables of the figures that the predictor benchmark wrote."""
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+_SHOWN = {
+    "latency": (("mape_percent", "MAPE %", 2), ("kendall_tau", "tau", 3), ("coverage_90", "coverage", 3)),
+    "accuracy": (("kendall_tau", "tau", 3), ("rmse", "RMSE", 3), ("coverage_90", "coverage", 3)),
+    "harder": (("kendall_tau", "tau", 3), ("rmse", "RMSE", 3), ("coverage_90", "coverage", 3)),
+    "transfer": (("mape_percent", "MAPE %", 2), ("spearman", "Spearman", 3), ("coverage_90", "coverage", 3)),
+}
+
+
+def print_tables(figures: list[dict[str, Any]]) -> None:
+    for part, shown in _SHOWN.items():
+        rows = [one for one in figures if one["part"] == part]
+        for name, label, digits in shown:
+            if rows:
+                _print_sizes(f"{part}: {label}", rows, name, digits)
+    for part in ("latency", "transfer"):
+        rows = [one for one in figures if one["part"] == part and one["model"] == "hwnas auto"]
+        for name in ("mape_percent", "coverage_90", "above"):
+            if rows:
+                _print_sizes(f"{part}, auto by setting: {name}", rows, name, 3, by="setting")
+    for part in ("active", "speed"):
+        for one in figures:
+            if one["part"] == part:
+                print({key: round(v, 4) if isinstance(v, float) else v for key, v in one.items()})
+
+
+def _print_sizes(title: str, rows: list[dict[str, Any]], name: str, digits: int, by: str = "model") -> None:
+    """Prints means over settings and seeds, a row for each model, a column for each size."""
+    sizes = sorted({one["size"] for one in rows})
+    cells: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for one in rows:
+        if one[name] is not None:
+            cells[one[by], one["size"]].append(one[name])
+    print(f"\n{title}\n{'':30s}" + "".join(f"{size:>9d}" for size in sizes))
+    for model in dict.fromkeys(one[by] for one in rows):
+        texts = [
+            f"{np.mean(cells[model, size]):9.{digits}f}" if cells[model, size] else f"{'-':>9s}"
+            for size in sizes
+        ]
+        print(f"{model:30s}" + "".join(texts))

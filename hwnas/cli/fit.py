@@ -1,0 +1,64 @@
+"""`hwnas fit`: a predictor from measurements made elsewhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hwnas.cli.options import Json, Seed, SpaceName
+from hwnas.cli.output import print_json, say
+
+EXAMPLE = "hwnas fit --space ofa-mobilenetv3-w1.0 --metric latency_ms --data phone.csv -o phone.json"
+
+
+def fit(
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data",
+            help="CSV with a column `architecture` (JSON) and one column a metric.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The predictor's file to write.", show_default=False)
+    ],
+    space: SpaceName = "demo",
+    metric: Annotated[
+        str,
+        typer.Option(
+            "--metric",
+            help="The column: latency_ms, energy_mj, accuracy_top1 (percent), or latency_ms:DEVICE.",
+        ),
+    ] = "latency_ms",
+    model: Annotated[
+        str, typer.Option("--model", help="auto, or one of the models that the Python help lists.")
+    ] = "auto",
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Fits a predictor on a CSV of measurements and scores it on held-out ones."""
+    from hwnas.cli.scores import show_score
+    from hwnas.predictors import fit_and_score, read_measurements
+    from hwnas.spaces import open_space
+
+    chosen = open_space(space)
+    measured = read_measurements(data, chosen, metric)
+    fitted = fit_and_score(
+        chosen, measured.candidates, measured.values, metric=metric, model=model, seed=seed
+    )
+    fitted.predictor.save(output)
+    result = {
+        "predictor": str(output),
+        "space": chosen.name,
+        "metric": metric,
+        "model": fitted.predictor.model,
+        "measurements": len(measured.values),
+        "held_out": fitted.score.to_json(),
+    }
+    if as_json:
+        print_json(result)
+        return
+    show_score(fitted.score, metric, "on held-out measurements, each predicted by a fit without it")
+    say(f"wrote {output}: model '{fitted.predictor.model}' from {len(measured.values)} measurements")
+    say(f"next: hwnas score {output} --data OTHER.csv")
