@@ -67,7 +67,7 @@ class Model(_Part):
     accuracy_top1_test: Figure | None = None
     latency_ms: Annotated[dict[str, Latency], Field(min_length=1)]
     deploy_on: str | None = None
-    energy_mj: Figure | None = None
+    energy_mj: Figure | dict[str, Figure] | None = None
     size_bytes: Amount | None = None
     macs: Amount | None = None
     params: Amount | None = None
@@ -83,6 +83,21 @@ class Model(_Part):
     def latency(self) -> Latency:
         """The latency on the device to deploy on."""
         return self.latency_ms[self.device]
+
+    @property
+    def energy(self) -> Figure | None:
+        """The energy in mJ on the device to deploy on, where it is known."""
+        return self.energy_mj.get(self.device) if isinstance(self.energy_mj, dict) else self.energy_mj
+
+    @property
+    def energy_value_mj(self) -> float | None:
+        """The figure of `energy`."""
+        return self.energy.value if self.energy else None
+
+    def bound_ms(self, device: str) -> float | None:
+        """Returns what a target is held against on a device: the p95, the latency where there is none."""
+        latency = self.latency_ms.get(device)
+        return None if latency is None else latency.value if latency.p95 is None else latency.p95
 
     @property
     def quantized_share(self) -> float:

@@ -1,0 +1,60 @@
+"""Devices side by side: what the best model of each is worth on the others."""
+
+from hwnas.report.figures import device_plots
+from hwnas.report.html import Html, element, name, text
+from hwnas.report.models import latency_words
+from hwnas.report.parts import cell, paragraph, plots, section, table
+from hwnas.report.run import Model, Run
+
+
+def devices_section(run: Run) -> Html | None:
+    """Returns the comparison of devices; None where there is only one."""
+    devices = run.front.device_names
+    if len(devices) < 2 or not run.front.candidates:
+        return None
+    best = {device: model for device in devices if (model := best_on(run, device))}
+    words = (
+        "Each device's best is the most accurate model of the front whose p95 there is within the target. "
+        "The other columns say what it is worth elsewhere: how slow it is, and how many points of "
+        "accuracy it gives away against that device's own best."
+    )
+    caption = "The best model of each device, carried over to the others."
+    rows = [_row(run, device, model, best) for device, model in best.items()]
+    header = ["best for", "model", *devices]
+    carried = table(caption, header, rows, numeric=range(2, 2 + len(devices)))
+    return section("devices", "Devices side by side", paragraph(words), plots(device_plots(run)), carried)
+
+
+def best_on(run: Run, device: str) -> Model | None:
+    """Returns the most accurate model within a device's target, the faster one of equals."""
+    target = run.front.target_ms(device)
+    bounds = [(model, bound) for model in run.front.candidates if (bound := model.bound_ms(device))]
+    within = [(model, bound) for model, bound in bounds if target is None or bound <= target]
+    return max(within, key=lambda one: (one[0].accuracy_top1.value, -one[1]))[0] if within else None
+
+
+def _row(run: Run, device: str, model: Model, best: dict[str, Model]) -> Html:
+    return element(
+        "tr",
+        None,
+        element("th", {"scope": "row"}, name(device)),
+        element("td", None, element("code", None, text(model.id))),
+        *(_carried(run, model, other, best.get(other)) for other in run.front.device_names),
+    )
+
+
+def _carried(run: Run, model: Model, device: str, own: Model | None) -> Html:
+    latency, bound, target = (
+        model.latency_ms.get(device),
+        model.bound_ms(device),
+        run.front.target_ms(device),
+    )
+    if latency is None or bound is None:
+        return cell("not measured")
+    notes = [f"p95 {latency_words(bound)} ms" if latency.p95 is not None else latency.kind]
+    if target is not None and bound > target:
+        notes.append(f"misses {latency_words(target)} ms")
+    elif own is not None:
+        behind = own.accuracy_top1.value - model.accuracy_top1.value
+        notes.append("its own best" if own is model else f"{behind:.2f} points behind")
+    return cell(f"{latency_words(latency.value)} ms", *notes)
