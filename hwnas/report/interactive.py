@@ -13,6 +13,7 @@ from hwnas.report.plot import NUM_COLOURS, Plot, Series
 
 _SYMBOLS = {"circle": "circle", "diamond": "diamond", "square": "square"}
 _FAINT = 0.38
+_LONGEST_NAME = 48
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ def _x_label(plot: Plot) -> str:
     return plot.x_label + (" (logarithmic)" if plot.x_log else "")
 
 
+def _shortened(name: str) -> str:
+    """A name for a legend, which must leave room for the plot."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+
+
 def _words(value: str) -> str:
     """Text for plotly, which reads some HTML tags and their entities in it."""
     clean = plain(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -78,7 +84,7 @@ def _trace(series: Series) -> dict[str, Any]:
     trace: dict[str, Any] = {
         "type": "scatter",
         "mode": mode,
-        "name": _words(series.name),
+        "name": _words(_shortened(series.name)),
         "showlegend": series.listed,
         "x": [mark.x for mark in marks],
         "y": [mark.y for mark in marks],
