@@ -183,6 +183,8 @@ def _convergence(run: Run) -> Html:
             f"{key} {number(v) if isinstance(v, int | float) else v}" for key, v in point.items()
         )
         words += f" It is counted from {shown}."
+    for device, share in run.front.certificate.items():
+        words += f" On the predictors, what was found for {device} has {share:.4f} of the exact front's."
     return section("convergence", "Convergence", paragraph(words), plots(convergence_plots(run)))
 
 

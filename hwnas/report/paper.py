@@ -53,11 +53,22 @@ def write_figures(run_folder: Path, form: str) -> list[Path]:
     """
     if form not in FORMATS:
         raise InputError(f"--format must be html, {', '.join(FORMATS)}, but got '{form}'")
-    plots = paper_plots(read_run(run_folder))
-    return [_write(plot, run_folder / "figures" / f"{plot.key}.{form}", form) for plot in plots]
+    paths = []
+    for plot in paper_plots(read_run(run_folder)):
+        paths.append(run_folder / "figures" / f"{plot.key}.{form}")
+        write_plot(plot, paths[-1])
+    return paths
 
 
-def _write(plot: Plot, path: Path, form: str) -> Path:
+def write_plot(plot: Plot, path: Path) -> None:
+    """Writes one plot to a file whose ending is one of `FORMATS`.
+
+    Raises:
+        InputError: another ending, or the file cannot be written.
+    """
+    form = path.suffix.removeprefix(".").lower()
+    if form not in FORMATS:
+        raise InputError(f"a plot's file must end in .{', .'.join(FORMATS)}, but got '{path}'")
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -74,7 +85,6 @@ def _write(plot: Plot, path: Path, form: str) -> Path:
         figure.savefig(out, format=form, dpi=_PIXELS_PER_INCH, metadata=dates[form])
     with replacing(path) as temporary:
         temporary.write_bytes(out.getvalue())
-    return path
 
 
 def _draw(plot: Plot, axes: "Axes") -> None:

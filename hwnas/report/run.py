@@ -116,8 +116,35 @@ class Dropped(_Part):
     reason: str = ""
 
 
+class Worst(_Part):
+    """A model with the most points of accuracy that it gives away on any device."""
+
+    id: str
+    worst_regret_points: Finite
+
+
+class Fleet(_Part):
+    """One model for all devices.
+
+    Attributes:
+        id: None where no model keeps every target.
+        regret_points: what it gives away by device (or devices joined by `+`) against the best there.
+        deploy_on: the device of each group to run it on.
+        carried_over: the best of each group on all the others; None where it misses a target.
+    """
+
+    id: str | None = None
+    regret_points: dict[str, Finite] = {}
+    deploy_on: dict[str, str] = {}
+    carried_over: dict[str, Worst | None] = {}
+
+
 class Front(_Part):
-    """front.json."""
+    """front.json.
+
+    Attributes:
+        certificate: by device, the found share of the exact front's hypervolume on the predictors.
+    """
 
     space: str
     devices: list[str] | dict[str, Any]
@@ -127,6 +154,8 @@ class Front(_Part):
     target_latency_ms: Positive | dict[str, Positive] | None = None
     candidates: list[Model]
     dropped: list[Dropped] = []
+    fleet: Fleet | None = None
+    certificate: dict[str, Finite] = {}
 
     @property
     def device_names(self) -> list[str]:

@@ -17,7 +17,10 @@ from tests.report.test_report import HOSTILE, change
 
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install 'hwnas[browser]'")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium"),
+]
 
 # Of axe's four grades, those that keep people from using a page.
 SERIOUS = {"serious", "critical"}

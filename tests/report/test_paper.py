@@ -9,6 +9,8 @@ from PIL import Image
 from hwnas.errors import InputError
 from hwnas.report import write_figures
 from hwnas.report.figures import paper_plots
+from hwnas.report.paper import write_plot
+from hwnas.report.plot import Mark, Plot, Series
 from hwnas.report.run import read_run
 from tests.report.test_report import HOSTILE, change
 
@@ -48,3 +50,11 @@ def test_hostile_names_are_drawn_and_stay_text(run_folder: Path) -> None:
 def test_an_unknown_format_is_refused_with_those_there_are(run_folder: Path) -> None:
     with pytest.raises(InputError, match="must be html, png, svg, pdf, but got 'gif'"):
         write_figures(run_folder, "gif")
+
+
+def test_a_plot_s_file_ends_in_a_format(tmp_path: Path) -> None:
+    plot = Plot("key", "heading", "label", "x", "y", [Series("one", [Mark(1.0, 2.0)], 0)])
+    write_plot(plot, tmp_path / "a.SVG")
+    assert ET.parse(tmp_path / "a.SVG").getroot().tag.endswith("svg")
+    with pytest.raises(InputError, match=r"must end in \.png, \.svg, \.pdf"):
+        write_plot(plot, tmp_path / "a.gif")

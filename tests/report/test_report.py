@@ -209,6 +209,28 @@ def test_only_files_that_are_there_are_linked(run_folder: Path) -> None:
     assert not any(files.values())
 
 
+def test_the_model_of_a_fleet_is_told_with_what_it_gives_away(run_folder: Path) -> None:
+    fleet = {
+        "id": "abc",
+        "regret_points": {"cpu+cpu-ort": 0.5, "board": 0.25},
+        "deploy_on": {"cpu+cpu-ort": "cpu-ort", "board": "board"},
+        "carried_over": {"cpu+cpu-ort": {"id": "def", "worst_regret_points": 1.5}, "board": None},
+    }
+    change(run_folder, "front.json", lambda front: front.update(fleet=fleet, certificate={"cpu": 0.99987}))
+    words = [word for word in walk(run_folder).words if word.strip()]
+    assert any(
+        "0.50 points on cpu+cpu-ort (run it on cpu-ort), 0.25 points on board," in one for one in words
+    )
+    start = words.index("at worst, points")
+    assert words[start + 1 : start + 10] == [
+        *("one model for all", "abc", "0.50", "the best for cpu+cpu-ort", "def", "1.50"),
+        *("the best for board", "–", "misses a target"),
+    ]
+    assert any("for cpu has 0.9999 of the exact front's" in one for one in words)
+    change(run_folder, "front.json", lambda front: front["fleet"].update(id=None))
+    assert any("each device needs its own" in one for one in walk(run_folder).words)
+
+
 def test_hostile_names_are_shown_and_not_obeyed(run_folder: Path) -> None:
     folder = run_folder.rename(run_folder.parent / "<b>run\u202e&'\"")
 
