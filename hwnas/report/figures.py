@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from hwnas.report.plot import Mark, Plot, Series, Shape, keys, number
-from hwnas.report.run import Figure, Model, Progress, Run, Scored
+from hwnas.report.run import Figure, Front, Model, Progress, Run, Scored
 
 Pairs = Sequence[tuple[float, float]]
 
@@ -36,7 +36,7 @@ def front_plots(run: Run) -> list[Plot]:
         label=f"Accuracy against latency of {len(models)} models on {', '.join(devices)}",
         x_label="latency, ms",
         y_label="accuracy, %",
-        series=[one for n, device in enumerate(devices) for one in _front_series(models, device, n)],
+        series=[one for n, device in enumerate(devices) for one in _front_series(run.front, device, n)],
         limits=[(t, note) for t, note in limits if t <= 3 * slowest_ms],
     )
     return [latency, *(plot for what in _COSTS if (plot := _cost_plot(run, *what)))]
@@ -119,13 +119,13 @@ def baseline_words(title: str) -> tuple[str, str]:
 
 
 def interval(figure: Figure, digits: int | None = 2) -> str:
-    """Returns `± W`, or both ends where an interval is lopsided; empty without one.
+    """Returns `± W`, or both ends where an interval is lopsided; empty without one or without width.
 
     Args:
         figure: with its interval.
         digits: after the point; None for two that matter.
     """
-    if figure.low is None or figure.high is None:
+    if figure.low is None or figure.high is None or figure.low == figure.high:
         return ""
     below, above = figure.value - figure.low, figure.high - figure.value
     if abs(below - above) <= 0.2 * max(below, above):
@@ -189,23 +189,25 @@ def _device_mark(model: Model, first: str, other: str) -> Mark:
     return Mark(one.value, two.value, title, _ends(one), _ends(two), _shape(model), model=model.id)
 
 
-def _front_series(models: Sequence[Model], device: str, colour: int) -> list[Series]:
+def _front_series(front: Front, device: str, colour: int) -> list[Series]:
     """The models on a device, and what can be had there within each latency as a staircase."""
     here = sorted(
-        (model for model in models if device in model.latency_ms), key=lambda m: m.latency_ms[device].value
+        (model for model in front.candidates if device in model.latency_ms),
+        key=lambda m: m.latency_ms[device].value,
     )
+    marks = [_front_mark(model, device, front.is_for(model, device)) for model in here]
     stairs: list[Mark] = []
     for model in here:
         accuracy = model.accuracy_top1.value
-        if model.device == device and (not stairs or accuracy > stairs[-1].y):
+        if not stairs or accuracy > stairs[-1].y:
             stairs.append(Mark(model.latency_ms[device].value, accuracy))
     return [
         Series(device, stairs, colour, joined=True, stepped=True, dots=False, listed=False, device=device),
-        Series(device, [_front_mark(model, device) for model in here], colour, device=device),
+        Series(device, marks, colour, device=device),
     ]
 
 
-def _front_mark(model: Model, device: str) -> Mark:
+def _front_mark(model: Model, device: str, deployed: bool) -> Mark:
     latency, accuracy = model.latency_ms[device], model.accuracy_top1
     share = model.quantized_share
     lines = [
@@ -215,7 +217,7 @@ def _front_mark(model: Model, device: str) -> Mark:
         + (f", p95 {number(latency.p95)} ms" if latency.p95 is not None else ""),
         "floating point" if share == 0 else f"{100 * share:.0f} % of layers quantized",
     ]
-    if device != model.device:
+    if not deployed:
         lines.append(f"better deployed on {model.device}")
     return Mark(
         x=latency.value,
@@ -224,7 +226,7 @@ def _front_mark(model: Model, device: str) -> Mark:
         x_interval=_ends(latency) if latency.low is None or latency.low > 0 else None,
         y_interval=_ends(accuracy),
         shape=_shape(model),
-        faint=device != model.device,
+        faint=not deployed,
         model=model.id,
     )
 

@@ -143,6 +143,7 @@ class Front(_Part):
     """front.json.
 
     Attributes:
+        fronts: the ids on the front of each device, of devices that compete joined by `+`.
         certificate: by device, the found share of the exact front's hypervolume on the predictors.
     """
 
@@ -154,6 +155,7 @@ class Front(_Part):
     target_latency_ms: Positive | dict[str, Positive] | None = None
     candidates: list[Model]
     dropped: list[Dropped] = []
+    fronts: dict[str, list[str]] = {}
     fleet: Fleet | None = None
     certificate: dict[str, Finite] = {}
 
@@ -162,6 +164,10 @@ class Front(_Part):
         """The devices in their order, those that only a candidate names at the end."""
         used = [device for model in self.candidates for device in model.latency_ms]
         return list(dict.fromkeys([*self.devices, *used]))
+
+    def is_for(self, model: Model, device: str) -> bool:
+        """Returns whether a model is on the front of a device: of its own, or the one to deploy on."""
+        return device == model.device or model.id in self.fronts.get(device, ())
 
     def target_ms(self, device: str) -> float | None:
         """Returns the target of a device in ms, if there is one."""

@@ -231,6 +231,22 @@ def test_the_model_of_a_fleet_is_told_with_what_it_gives_away(run_folder: Path) 
     assert any("each device needs its own" in one for one in walk(run_folder).words)
 
 
+def test_a_model_may_be_on_the_fronts_of_several_devices(run_folder: Path) -> None:
+    front = json.loads((run_folder / "front.json").read_text())
+    other = next(
+        one for one in front["candidates"] if len(one["latency_ms"]) == 2 and one["deploy_on"] == "cpu"
+    )
+
+    def paleness() -> float:
+        trace = read_data(run_folder)["plots"]["front"]["data"][3]
+        assert trace["name"] == "cpu-ort"
+        return float(trace["marker"]["opacity"][trace["customdata"].index(other["id"])])
+
+    assert paleness() < 1
+    change(run_folder, "front.json", lambda front: front.update(fronts={"cpu-ort": [other["id"]]}))
+    assert paleness() == 1
+
+
 def test_hostile_names_are_shown_and_not_obeyed(run_folder: Path) -> None:
     folder = run_folder.rename(run_folder.parent / "<b>run\u202e&'\"")
 
