@@ -35,22 +35,38 @@ class Chains:
 
 def chains(run: Run) -> Chains:
     """Returns the chains of all models of the front."""
-    rows: dict[Layer, int] = {}
-    of_model: dict[str, list[int]] = {}
-    genes: dict[str, str] = {}
-    problem = ""
-    elastic: frozenset[str] = frozenset()
-    for model in run.front.candidates:
-        try:
-            space = _space(run)
-            candidates = Candidates.of_json(space, [_candidate_json(model)])
-        except InputError as error:
-            problem = problem or plain(f"The layers cannot be drawn here: {error}")
-            genes[model.id] = plain(json.dumps(model.architecture, sort_keys=True))
-            continue
-        elastic = elastic or _elastic_slots(space)
-        of_model[model.id] = [rows.setdefault(layer, len(rows)) for layer in candidates.layers(0)]
-    return Chains([brick(layer, layer.name in elastic) for layer in rows], of_model, genes, problem)
+    models = run.front.candidates
+    try:
+        space = _space(run)
+    except InputError as error:
+        return Chains([], {}, {model.id: _genes(model) for model in models}, _problem(error))
+    bricks: dict[Layer, int] = {}
+    of_model, genes, problem = {}, {}, ""
+    for model, told in zip(models, _told(space, models), strict=True):
+        if isinstance(told, InputError):
+            genes[model.id], problem = _genes(model), problem or _problem(told)
+        else:
+            of_model[model.id] = [bricks.setdefault(layer, len(bricks)) for layer in told]
+    elastic = _elastic_slots(space)
+    return Chains([brick(layer, layer.name in elastic) for layer in bricks], of_model, genes, problem)
+
+
+def _told(space: Space, models: list[Model]) -> list[tuple[Layer, ...] | InputError]:
+    """The layers of each model, or why they cannot be told; all at once where all of them can."""
+    rows = [{**model.architecture, "bits": model.bits and model.bits.model_dump()} for model in models]
+    try:
+        candidates = Candidates.of_json(space, rows)
+        return [candidates.layers(row) for row in range(len(rows))]
+    except InputError as error:
+        return [error] if len(models) == 1 else [_told(space, [model])[0] for model in models]
+
+
+def _problem(error: InputError) -> str:
+    return plain(f"The layers cannot be drawn here: {error}")
+
+
+def _genes(model: Model) -> str:
+    return plain(json.dumps(model.architecture, sort_keys=True))
 
 
 def brick(layer: Layer, elastic: bool) -> dict[str, Any]:
@@ -92,10 +108,6 @@ def _expand(layer: Layer) -> float | None:
         return None
     # A ratio is of the channels its block is named after: ResNet's of those that leave it.
     return layer.mid_channels / (layer.out_channels if layer.kind == "bottleneck" else layer.in_channels)
-
-
-def _candidate_json(model: Model) -> dict[str, Any]:
-    return {**model.architecture, "bits": model.bits.model_dump() if model.bits else None}
 
 
 def _space(run: Run) -> Space:

@@ -1,6 +1,6 @@
 """Devices side by side: what the best model of each is worth on the others."""
 
-from hwnas.report.figures import device_plots
+from hwnas.report.fronts import device_plots
 from hwnas.report.html import Html, element, name, text
 from hwnas.report.models import latency_words
 from hwnas.report.parts import cell, paragraph, plots, section, table

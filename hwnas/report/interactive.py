@@ -106,8 +106,8 @@ def _trace(series: Series) -> dict[str, Any]:
             trace[f"error_{axis}"] = {
                 "type": "data",
                 "symmetric": False,
-                "array": [ends[1] - at if ends else 0.0 for at, ends in bars],
-                "arrayminus": [at - ends[0] if ends else 0.0 for at, ends in bars],
+                "array": [max(0.0, ends[1] - at) if ends else 0.0 for at, ends in bars],
+                "arrayminus": [max(0.0, at - ends[0]) if ends else 0.0 for at, ends in bars],
                 "thickness": 1.2,
                 "width": 0,
             }

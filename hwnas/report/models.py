@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import quote
 
 from hwnas.report.chains import pair_words
-from hwnas.report.figures import interval
 from hwnas.report.html import Html, element, name, plain, text
 from hwnas.report.parts import cell, paragraph, section, table
 from hwnas.report.plot import number
@@ -99,7 +98,7 @@ def _facts(model: Model) -> Iterable[tuple[str, str, str]]:
     """What the picked model's card says: label, figure and note."""
     for label, accuracy in (("accuracy", model.accuracy_top1), ("on test", model.accuracy_top1_test)):
         if accuracy:
-            yield label, f"{accuracy.value:.2f} % {interval(accuracy)}", _kind(accuracy)
+            yield label, f"{accuracy.value:.2f} % {accuracy.interval()}", _kind(accuracy)
     for device, figure in model.latency_ms.items():
         note = figure.kind
         if figure.predicted is not None and figure.kind != "predicted":
@@ -135,7 +134,7 @@ def _figure_cell(model: Model, column: _Column) -> Html:
     if column.head.startswith("latency"):
         others = {device: one for device, one in model.latency_ms.items() if device != model.device}
         notes = [
-            interval(model.latency, None),
+            model.latency.interval(None),
             *(f"{latency_words(one.value)} on {device}" for device, one in others.items()),
         ]
     return cell("–" if value is None else column.words(model), *notes, of=value)
@@ -155,7 +154,7 @@ def _kind(accuracy: Figure) -> str:
 
 
 def _accuracy_words(accuracy: Figure | None) -> str:
-    return f"{accuracy.value:.2f} {interval(accuracy)}" if accuracy else ""
+    return f"{accuracy.value:.2f} {accuracy.interval()}" if accuracy else ""
 
 
 def _millions(macs: int) -> str:

@@ -5,7 +5,7 @@
   const run = JSON.parse(byId("run-data").textContent);
   const models = run.models; // fastest first
   const modelOf = new Map(models.map((model) => [model.id, model]));
-  const state = { device: "", target: null, picked: null, filters: {}, plot: "front", drag: false };
+  const state = { device: "", target: null, picked: null, filters: {}, plot: "front", drag: false, frame: 0, chains: null };
 
   // ---- small things ----
   const number = (value) => value.toLocaleString("en", { maximumSignificantDigits: 4, useGrouping: false });
@@ -120,8 +120,10 @@
     byId("count").textContent = `${inside.size} of ${models.length} models`;
     byId("all-models").disabled = inside.size === models.length && !state.device;
     showPicked();
-    drawFront(inside);
-    if (byId("all-chains").open) showChains();
+    showChains();
+    // A slider moves faster than a thousand marks are drawn: only its last place counts.
+    cancelAnimationFrame(state.frame);
+    state.frame = requestAnimationFrame(() => drawFront(inside));
   }
   function showPicked() {
     const model = state.picked;
@@ -162,6 +164,9 @@
     return list;
   }
   function showChains() {
+    const wanted = JSON.stringify([state.device, state.filters]);
+    if (!byId("all-chains").open || state.chains === wanted) return;
+    state.chains = wanted;
     byId("all-chains-inside").replaceChildren(...models.filter(within).flatMap((model) => {
       const title = made("h3");
       const words = ` ${model.accuracy.toFixed(2)} %, ${number(model.latency[deviceOf(model)])} ms on `;
@@ -327,7 +332,7 @@
       settleTarget(null);
     });
     for (const button of document.querySelectorAll("[data-tool]")) button.addEventListener("click", () => useTool(button));
-    byId("all-chains").addEventListener("toggle", show);
+    byId("all-chains").addEventListener("toggle", showChains);
   }
   function useTool(button) {
     const tool = button.dataset.tool;

@@ -14,10 +14,10 @@ from hwnas.report.figures import (
     baseline_plots,
     baseline_words,
     convergence_plots,
-    front_plots,
     paper_plots,
     prediction_plots,
 )
+from hwnas.report.fronts import front_plots
 from hwnas.report.html import Html, element, join, name, plain, text
 from hwnas.report.interactive import packed_plotly, plotly_figure, script_digest
 from hwnas.report.models import models_json, models_section

@@ -43,6 +43,27 @@ class Figure(_Part):
     p95: Finite | None = None
     predicted: Finite | None = None
 
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """The interval, where there is one."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+    def interval(self, digits: int | None = 2) -> str:
+        """Returns `± W`, or both ends where it is lopsided; empty without an interval or without width.
+
+        Args:
+            digits: after the point; None for two that matter.
+        """
+        if self.ends is None or self.ends[0] >= self.ends[1]:
+            return ""
+        low, high = self.ends
+        below, above = self.value - low, high - self.value
+        half = (below + above) / 2
+        lopsided = abs(below - above) > 0.2 * max(below, above)
+        if digits is None:
+            digits = min(9, max(0, 1 - math.floor(math.log10(high - low if lopsided else half))))
+        return f"{low:.{digits}f} to {high:.{digits}f}" if lopsided else f"± {half:.{digits}f}"
+
 
 class Latency(Figure):
     """A latency in ms."""

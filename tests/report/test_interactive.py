@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import subprocess
+import sys
 from base64 import b64decode
 from pathlib import Path
 
@@ -63,3 +65,9 @@ def test_plotly_is_packed_whole() -> None:
     assert "plotly.js" in script[:200]
     assert "window.Plotly = Plotly" in script[-200:]
     assert len(packed.packed) < 0.5 * len(script)
+
+
+def test_the_report_loads_no_library_of_plots_until_it_draws() -> None:
+    source = "import sys, hwnas.report; print({'plotly', 'matplotlib'} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "set()"

@@ -3,6 +3,7 @@
 import pytest
 
 from hwnas.report.plot import Mark, Plot, Series, keys, number
+from hwnas.report.run import Figure
 
 
 def plot(*marks: Mark, **more: object) -> Plot:
@@ -37,3 +38,18 @@ def test_keys_are_names_of_files_and_no_two_are_alike() -> None:
 )
 def test_figures_for_people(value: float, shown: str) -> None:
     assert number(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "digits", "shown"),
+    [
+        *[
+            (89.4, 90.6, 2, "± 0.60"),
+            (89.0, 90.2, 2, "89.00 to 90.20"),
+            (89.9996, 90.0004, None, "± 0.00040"),
+        ],
+        *[(90.0, 90.0, 2, ""), (None, 91.0, 2, ""), (80.0, 91.0, None, "80 to 91"), (91.0, 80.0, None, "")],
+    ],
+)
+def test_intervals_for_people(low: float | None, high: float, digits: int | None, shown: str) -> None:
+    assert Figure(value=90.0, low=low, high=high).interval(digits) == shown
