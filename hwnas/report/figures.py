@@ -1,10 +1,9 @@
-"""The plots of the page: front, predictions, convergence, baselines."""
+"""What the plots of a run show: predictions, convergence, baselines; and the list of all plots."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
-from hwnas.report.html import Html, element, join, name, text
-from hwnas.report.plot import Mark, Plot, Series, Shape, draw, legend, number
+from hwnas.report.fronts import device_plots, front_plots
+from hwnas.report.plot import Mark, Plot, Series, Shape, keys, number
 from hwnas.report.run import Figure, Model, Progress, Run, Scored
 
 Pairs = Sequence[tuple[float, float]]
@@ -14,61 +13,32 @@ _METHODS = {"random": "uniformly random", "compound_scaled": "compound scaling"}
 _METHOD_COLOUR = 3
 
 
-def front_figure(run: Run) -> Html:
-    """Returns the plot of accuracy against latency, a colour for each device."""
-    devices = run.front.device_names
-    limits = sorted(
-        {(t, f"target {number(t)} ms") for d in devices if (t := run.front.target_ms(d)) is not None}
-    )
-    plot = Plot(
-        label=f"Accuracy against latency of {len(run.front.candidates)} models on {', '.join(devices)}",
-        x_label="latency, ms",
-        y_label="accuracy, %",
-        series=[_front_series(run.front.candidates, device, n) for n, device in enumerate(devices)],
-        limits=limits,
-        width=1080,
-        height=480,
-    )
-    shapes: list[tuple[str, int | None, Shape]] = [
-        ("floating point", None, "circle"),
-        ("quantized in part", None, "diamond"),
-        ("quantized throughout", None, "square"),
-    ]
-    entries: list[tuple[str, int | None, Shape]] = [(device, n, "circle") for n, device in enumerate(devices)]
-    return element(
-        "figure",
-        None,
-        element("div", {"class": "wide"}, draw(plot)),
-        element("div", {"class": "narrow"}, draw(replace(plot, width=440, height=380))),
-        legend([*entries, *shapes]),
-        element(
-            "figcaption",
-            None,
-            text(
-                "Bars are 95 % intervals. Pale marks are the same models where another device is the one "
-                "to deploy on. Point at a mark for its figures; the table below has them all."
-            ),
-        ),
-    )
+def paper_plots(run: Run) -> list[Plot]:
+    """Returns every plot of a run, in the order of its page."""
+    parts = (front_plots, device_plots, prediction_plots, convergence_plots, baseline_plots)
+    return [plot for part in parts for plot in part(run)]
 
 
-def prediction_figures(run: Run) -> Html:
-    """Returns plots of predicted against measured: held out for each predictor, then what was proposed."""
-    scored = list(run.predictors.items())
-    figures = [_scored_figure(title, one, n) for n, (title, one) in enumerate(scored)]
-    figures += [_verified_figure(title, one, n) for n, (title, one) in enumerate(scored) if one.verified]
-    if not any(one.verified for _, one in scored):
-        devices = enumerate(run.front.device_names)
-        members = (_member_figure(run.front.candidates, device, n) for n, device in devices)
-        figures += [figure for figure in members if figure]
-    return element("div", {"class": "plots"}, *figures)
+def prediction_plots(run: Run) -> list[Plot]:
+    """Returns plots of predicted against measured: held out, and what the search proposed."""
+    names = keys("predicted", run.predictors)
+    scored = zip(names, run.predictors.items(), strict=True)
+    plots = [_scored_plot(key, title, one) for key, (title, one) in scored]
+    if not any(one.verified for one in run.predictors.values()):
+        devices = run.front.device_names
+        members = (
+            _member_plot(key, run.front.candidates, device)
+            for key, device in zip(keys("predicted-front", devices), devices, strict=True)
+        )
+        plots += [plot for plot in members if plot]
+    return plots
 
 
-def convergence_figures(run: Run) -> Html:
+def convergence_plots(run: Run) -> list[Plot]:
     """Returns plots of the hypervolume: what was measured, and what the predictors expected."""
     searched = {row.device for row in run.convergence}
     devices = [*run.front.device_names, *sorted(searched - set(run.front.device_names))]
-    figures = []
+    plots = []
     for stage, heading, x_label in (
         ("measured", "Measured, after each round", "networks evaluated"),
         ("proposed", "Expected by the predictors, generation by generation", "candidates priced"),
@@ -82,20 +52,16 @@ def convergence_figures(run: Run) -> Html:
             for line in _progress_series(rows, device, n, stage == "measured")
         ]
         label = f"{heading}: hypervolume from {number(rows[0].hypervolume)} to {number(rows[-1].hypervolume)}"
-        used: list[tuple[str, int | None, Shape]] = [
-            (device or "all devices", n, "circle")
-            for n, device in enumerate(devices)
-            if any(row.device == device for row in rows)
-        ]
-        plot = Plot(label=label, x_label=x_label, y_label="hypervolume, % x ms", series=series)
-        figures.append(_figure(heading, draw(plot), legend(used)))
-    return element("div", {"class": "plots"}, *figures)
+        plots.append(Plot(f"convergence-{stage}", heading, label, x_label, "hypervolume, % x ms", series))
+    return plots
 
 
-def baseline_figures(run: Run) -> Html:
+def baseline_plots(run: Run) -> list[Plot]:
     """Returns plots of what was found beside what is easy to have, one for each group of devices."""
     groups = dict.fromkeys(baseline_words(title)[1] for title, one in run.baselines.items() if one.points)
-    return element("div", {"class": "plots"}, *(_group_figure(run, group) for group in groups))
+    return [
+        _group_plot(run, key, group) for key, group in zip(keys("baselines", groups), groups, strict=True)
+    ]
 
 
 def baseline_words(title: str) -> tuple[str, str]:
@@ -104,66 +70,27 @@ def baseline_words(title: str) -> tuple[str, str]:
     return _METHODS.get(method, method), group
 
 
-def interval(figure: Figure, digits: int = 2) -> str:
-    """Returns `± W`, or both ends where an interval is lopsided; empty without one."""
-    if figure.low is None or figure.high is None:
-        return ""
-    below, above = figure.value - figure.low, figure.high - figure.value
-    if abs(below - above) <= 0.2 * max(below, above):
-        return f"± {(below + above) / 2:.{digits}f}"
-    return f"{figure.low:.{digits}f} to {figure.high:.{digits}f}"
-
-
-def _front_series(models: Sequence[Model], device: str, colour: int) -> Series:
-    here = sorted(
-        (model for model in models if device in model.latency_ms), key=lambda m: m.latency_ms[device].value
-    )
-    return Series(device, [_front_mark(model, device) for model in here], colour, joined=True)
-
-
-def _front_mark(model: Model, device: str) -> Mark:
-    latency, accuracy = model.latency_ms[device], model.accuracy_top1
-    share = model.quantized_share
-    bits = "floating point" if share == 0 else f"{100 * share:.0f} % of layers quantized"
-    title = (
-        f"{model.id} on {device}: {accuracy.value:.2f} % {interval(accuracy)} {accuracy.kind}, "
-        f"{number(latency.value)} ms {latency.kind}"
-        + (f", p95 {number(latency.p95)} ms" if latency.p95 is not None else "")
-        + f"; {bits}"
-        + ("" if device == model.device else f"; better deployed on {model.device}")
-    )
-    return Mark(
-        x=latency.value,
-        y=accuracy.value,
-        title=title,
-        x_interval=_ends(latency) if latency.low is None or latency.low > 0 else None,
-        y_interval=_ends(accuracy),
-        shape="circle" if share == 0 else "square" if share == 1 else "diamond",
-        faint=device != model.device,
-    )
-
-
-def _ends(figure: Figure) -> tuple[float, float] | None:
-    return None if figure.low is None or figure.high is None else (figure.low, figure.high)
-
-
-def _scored_figure(title: str, scored: Scored, colour: int) -> Html:
+def _scored_plot(key: str, title: str, scored: Scored) -> Plot:
     words = _score_words(scored, is_accuracy=_is_accuracy(title))
-    return _pairs_figure(f"{title}: held-out architectures", title, scored.pairs, colour, words)
-
-
-def _verified_figure(title: str, scored: Scored, colour: int) -> Html:
-    words = f"{len(scored.verified)} proposals" + _mape_words(scored.verified)
-    return _pairs_figure(f"{title}: what the search proposed", title, scored.verified, colour, words)
-
-
-def _pairs_figure(heading: str, title: str, pairs: Pairs, colour: int, words: str) -> Html:
     unit = "%" if _is_accuracy(title) else "ms"
-    marks = [
-        Mark(measured, predicted, f"measured {number(measured)} {unit}, predicted {number(predicted)} {unit}")
+    series = [Series("held out", _pair_marks(scored.pairs, unit), 0)]
+    if scored.verified:
+        marks = _pair_marks(scored.verified, unit, "diamond")
+        series.append(Series("proposed by the search", marks, 1))
+        words += f". Of what the search proposed: {len(scored.verified)}{_mape_words(scored.verified)}"
+    return _against(key, title, unit, series, words)
+
+
+def _pair_marks(pairs: Pairs, unit: str, shape: Shape = "circle") -> list[Mark]:
+    return [
+        Mark(
+            measured,
+            predicted,
+            f"measured {number(measured)} {unit}\npredicted {number(predicted)} {unit}",
+            shape=shape,
+        )
         for measured, predicted in pairs
     ]
-    return _against(heading, unit, Series(title, marks, colour), words)
 
 
 def _is_accuracy(title: str) -> bool:
@@ -175,31 +102,35 @@ def _mape_words(pairs: Pairs) -> str:
     return f", mean absolute error {100 * sum(errors) / len(errors):.1f} % (MAPE)" if errors else ""
 
 
-def _member_figure(models: Iterable[Model], device: str, colour: int) -> Html | None:
-    pairs = [
-        (model.id, figure.value, figure.predicted)
+def _member_plot(key: str, models: Iterable[Model], device: str) -> Plot | None:
+    marks = [
+        Mark(
+            figure.value,
+            figure.predicted,
+            f"{model.id}\nmeasured {number(figure.value)} ms\npredicted {number(figure.predicted)} ms",
+            model=model.id,
+        )
         for model in models
         if (figure := model.latency_ms.get(device)) and figure.predicted is not None
     ]
-    if not pairs:
+    if not marks:
         return None
-    marks = [
-        Mark(measured, predicted, f"{who}: measured {number(measured)} ms, predicted {number(predicted)} ms")
-        for who, measured, predicted in pairs
-    ]
     words = f"{len(marks)} models" + _mape_words([(mark.x, mark.y) for mark in marks])
-    return _against(f"{device}: models of the front", "ms", Series(device, marks, colour), words)
+    title = f"{device}: models of the front"
+    return _against(key, title, "ms", [Series(device, marks, 0)], words)
 
 
-def _against(title: str, unit: str, series: Series, words: str) -> Html:
-    plot = Plot(
+def _against(key: str, title: str, unit: str, series: Sequence[Series], words: str) -> Plot:
+    return Plot(
+        key=key,
+        heading=title,
         label=f"Predicted against measured, {title}; {words}",
         x_label=f"measured, {unit}",
         y_label=f"predicted, {unit}",
-        series=[series],
+        series=series,
         diagonal=True,
+        note=words,
     )
-    return _figure(title, draw(plot), element("figcaption", None, text(words)))
 
 
 def _score_words(scored: Scored, is_accuracy: bool) -> str:
@@ -233,15 +164,15 @@ def _progress_series(rows: Sequence[Progress], device: str, colour: int, measure
     )
     return [
         Series(
-            device,
+            device or "all devices",
             [_progress_mark(row) for row in part],
             colour,
             joined=True,
             stepped=measured,
             dots=measured,
+            listed=n == 0,
         )
-        for part in rounds
-        if part
+        for n, part in enumerate(part for part in rounds if part)
     ]
 
 
@@ -250,40 +181,34 @@ def _progress_mark(row: Progress) -> Mark:
     return Mark(
         row.evaluations,
         row.hypervolume,
-        f"{where}round {row.round}: {row.evaluations}, {number(row.hypervolume)}",
+        f"{where}round {row.round}\n{row.evaluations:,}: {number(row.hypervolume)}",
     )
 
 
-def _group_figure(run: Run, group: str) -> Html:
+def _group_plot(run: Run, key: str, group: str) -> Plot:
     devices = set(group.split("+")) if group else set(run.front.device_names)
     models = [model for model in run.front.candidates if model.device in devices]
     found = [
-        _point_mark(
-            f"found {one.id}", one.latency.value, one.accuracy_top1_test or one.accuracy_top1, "diamond"
-        )
+        _point_mark(f"found {one.id}", one.latency.value, one.accuracy_top1_test or one.accuracy_top1, one.id)
         for one in models
     ]
     series = [Series("found", found, _METHOD_COLOUR)]
     for title, baseline in run.baselines.items():
         method, where = baseline_words(title)
         if where == group and baseline.points:
-            marks = [_point_mark(method, ms, Figure(value=y), "circle") for ms, y in baseline.points]
+            marks = [_point_mark(method, ms, Figure(value=y)) for ms, y in baseline.points]
             series.append(Series(method, marks, _METHOD_COLOUR + len(series)))
-    plot = Plot(
+    return Plot(
+        key=key,
+        heading=group or "all devices",
         label=f"Accuracy against measured latency: {', '.join(one.name for one in series)}",
         x_label="latency, ms",
         y_label="accuracy, %",
         series=series,
     )
-    shapes: list[Shape] = ["diamond", *["circle"] * (len(series) - 1)]  # type: ignore[list-item]
-    entries = [(one.name, one.colour, shape) for one, shape in zip(series, shapes, strict=True)]
-    return _figure(group or "all devices", draw(plot), legend(entries))
 
 
-def _point_mark(who: str, latency_ms: float, accuracy: Figure, shape: Shape) -> Mark:
-    title = f"{who}: {accuracy.value:.2f} % at {number(latency_ms)} ms"
-    return Mark(latency_ms, accuracy.value, title, y_interval=_ends(accuracy), shape=shape)
-
-
-def _figure(heading: str, *parts: Html) -> Html:
-    return element("figure", None, element("h3", None, name(heading)), join(*parts))
+def _point_mark(who: str, latency_ms: float, accuracy: Figure, model: str | None = None) -> Mark:
+    title = f"{who}\n{accuracy.value:.2f} % at {number(latency_ms)} ms"
+    shape: Shape = "diamond" if model else "circle"
+    return Mark(latency_ms, accuracy.value, title, y_interval=accuracy.ends, shape=shape, model=model)

@@ -9,7 +9,7 @@ Html = NewType("Html", str)
 
 # Control characters, and marks that turn the direction of the text after them: shown, not obeyed.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
-_VOID = frozenset({"meta", "br", "circle", "line", "rect", "path", "polyline"})
+_VOID = frozenset({"meta", "br", "input"})
 
 
 def plain(value: object) -> str:

@@ -1,5 +1,6 @@
-"""The page of a run, put together from its files alone; it loads nothing and runs no script."""
+"""The page of a run, put together from its files alone; it works without a network."""
 
+import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
@@ -7,20 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from hwnas.files import write_text
+from hwnas.report.chains import chains
+from hwnas.report.comparison import devices_section
 from hwnas.report.figures import (
-    baseline_figures,
+    baseline_plots,
     baseline_words,
-    convergence_figures,
-    front_figure,
-    prediction_figures,
+    convergence_plots,
+    paper_plots,
+    prediction_plots,
 )
+from hwnas.report.fronts import front_plots
 from hwnas.report.html import Html, element, join, name, plain, text
-from hwnas.report.models import layers_section, models_section
-from hwnas.report.parts import cell, paragraph, section, table
+from hwnas.report.interactive import packed_plotly, plotly_figure, script_digest
+from hwnas.report.models import models_json, models_section
+from hwnas.report.parts import cell, paragraph, plots, section, table
+from hwnas.report.picker import picker_section
 from hwnas.report.plot import number
 from hwnas.report.run import Baseline, Run, read_run
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _MOST_NESTED = 8
 
 
@@ -37,31 +42,81 @@ def write_report(run_folder: Path) -> Path:
 
 
 def page(run: Run) -> str:
-    """Returns the whole HTML document."""
+    """Returns the whole HTML document; links to models' files hold while it stands in its run folder."""
     title = f"{run.folder.resolve().name}: models for {', '.join(run.front.device_names)}"
-    css = (files("hwnas.report") / "page.css").read_text(encoding="utf-8")
+    script = _own_file("page.js")
+    plotly = packed_plotly()
     head = element(
         "head",
         None,
         element("meta", {"charset": "utf-8"}),
-        element("meta", {"http-equiv": "Content-Security-Policy", "content": _POLICY}),
+        element("meta", {"http-equiv": "Content-Security-Policy", "content": _policy(script, plotly.digest)}),
         element("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
         element("title", None, text(title)),
-        element("style", None, Html(css)),
+        element("style", None, Html(_own_file("page.css"))),
     )
-    main = element(
-        "main",
+    body = element(
+        "body",
         None,
+        element("main", None, *_sections(run)),
+        _data_block("run-data", _script_json(_script_data(run))),
+        _data_block("plotly", plotly.packed),
+        element("script", None, Html(script)),
+    )
+    return f"<!DOCTYPE html>\n{element('html', {'lang': 'en'}, head, body)}\n"
+
+
+def _sections(run: Run) -> list[Html]:
+    fronts = front_plots(run)
+    words = (
+        "Each brick is a layer: the larger its kernel (k) the wider, the larger its expand ratio (e) the "
+        "taller. se is squeeze-and-excitation, w its output channels where the space leaves a choice of "
+        "them, b its bits. Blue bricks are quantized to 8 bits or more, amber ones below."
+    )
+    all_chains = element(
+        "details",
+        {"id": "all-chains"},
+        element("summary", None, text("Show them")),
+        element("div", {"id": "all-chains-inside"}),
+    )
+    sections = [
         _opening(run),
-        section("front", "Accuracy against latency", front_figure(run)),
+        picker_section(run, fronts) if fronts else None,
         models_section(run),
+        section("layers", "Layers of each model", paragraph(words), all_chains) if fronts else None,
+        devices_section(run),
         _predictions(run),
         _convergence(run),
         _baselines(run),
-        layers_section(run),
         _making(run),
-    )
-    return f"<!DOCTYPE html>\n{element('html', {'lang': 'en'}, head, element('body', None, main))}\n"
+    ]
+    return [one for one in sections if one is not None]
+
+
+def _script_data(run: Run) -> dict[str, Any]:
+    drawn = {plot.key: plotly_figure(plot) for plot in paper_plots(run)}
+    targets = {plain(device): run.front.target_ms(device) for device in run.front.device_names}
+    return {"models": models_json(run), "plots": drawn, "targets": targets, **chains(run).to_json()}
+
+
+def _script_json(value: Any) -> str:
+    """JSON that cannot end the element it stands in, whatever names are in it."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _data_block(anchor: str, content: str) -> Html:
+    return Html(f'<script type="application/json" id="{anchor}">{content}</script>')
+
+
+def _policy(script: str, plotly_digest: str) -> str:
+    """Nothing is loaded, and two scripts run: the page's own and plotly, known by their digests."""
+    digests = f"'sha256-{script_digest(script.encode('utf-8'))}' 'sha256-{plotly_digest}'"
+    # Plotly sets styles, and draws the PNG it saves from a blob of its own.
+    return f"default-src 'none'; script-src {digests}; style-src 'unsafe-inline'; img-src data: blob:"
+
+
+def _own_file(file: str) -> str:
+    return (files("hwnas.report") / file).read_text(encoding="utf-8")
 
 
 def _opening(run: Run) -> Html:
@@ -91,6 +146,8 @@ def _opening(run: Run) -> Html:
             text("; each figure says whether it was measured, predicted or simulated."),
         ),
         element("ul", {"class": "facts"}, *items),
+        element("noscript", None, paragraph("Plots and layers are drawn by a script; the tables need none.")),
+        element("p", {"id": "trouble", "role": "alert", "hidden": True}),
     )
 
 
@@ -113,7 +170,7 @@ def _predictions(run: Run) -> Html:
         "On the line, a prediction is right. Held-out architectures were not used to fit the predictor that "
         "is scored; what the search proposed was predicted before it was measured."
     )
-    return section("predicted", "Predicted against measured", paragraph(words), prediction_figures(run))
+    return section("predicted", "Predicted against measured", paragraph(words), plots(prediction_plots(run)))
 
 
 def _convergence(run: Run) -> Html:
@@ -126,7 +183,9 @@ def _convergence(run: Run) -> Html:
             f"{key} {number(v) if isinstance(v, int | float) else v}" for key, v in point.items()
         )
         words += f" It is counted from {shown}."
-    return section("convergence", "Convergence", paragraph(words), convergence_figures(run))
+    for device, share in run.front.certificate.items():
+        words += f" On the predictors, what was found for {device} has {share:.4f} of the exact front's."
+    return section("convergence", "Convergence", paragraph(words), plots(convergence_plots(run)))
 
 
 def _baselines(run: Run) -> Html:
@@ -141,7 +200,7 @@ def _baselines(run: Run) -> Html:
     caption = "How many points of accuracy the found models are ahead at equal measured latency."
     header = ["ahead of", "devices", "margin, points", "standard error", "better than"]
     rows = [_margin_row(title, baseline) for title, baseline in run.baselines.items()]
-    parts = [paragraph(words), baseline_figures(run), table(caption, header, rows, numeric=range(2, 5))]
+    parts = [paragraph(words), plots(baseline_plots(run)), table(caption, header, rows, numeric=range(2, 5))]
     return section("baselines", "Against the obvious", *parts)
 
 
@@ -165,7 +224,12 @@ def _making(run: Run) -> Html:
     if isinstance(command, list) and all(isinstance(word, str) for word in command):
         command = shlex.join(command)
     if isinstance(command, str):
-        parts += [paragraph("The command:"), element("pre", None, text(command))]
+        copy = element("button", {"type": "button", "id": "copy-command"}, text("Copy"))
+        parts += [
+            paragraph("The command that makes this run again, or goes on with it in its folder:"),
+            element("pre", {"id": "command", "tabindex": "0"}, text(command)),
+            copy,
+        ]
     for title, value in (("Configuration", run.config), ("Environment", run.environment)):
         rows = [
             element("tr", None, element("th", {"scope": "row"}, name(key)), element("td", None, name(shown)))

@@ -43,6 +43,27 @@ class Figure(_Part):
     p95: Finite | None = None
     predicted: Finite | None = None
 
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """The interval, where there is one."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+    def interval(self, digits: int | None = 2) -> str:
+        """Returns `± W`, or both ends where it is lopsided; empty without an interval or without width.
+
+        Args:
+            digits: after the point; None for two that matter.
+        """
+        if self.ends is None or self.ends[0] >= self.ends[1]:
+            return ""
+        low, high = self.ends
+        below, above = self.value - low, high - self.value
+        half = (below + above) / 2
+        lopsided = abs(below - above) > 0.2 * max(below, above)
+        if digits is None:
+            digits = min(9, max(0, 1 - math.floor(math.log10(high - low if lopsided else half))))
+        return f"{low:.{digits}f} to {high:.{digits}f}" if lopsided else f"± {half:.{digits}f}"
+
 
 class Latency(Figure):
     """A latency in ms."""
@@ -67,7 +88,7 @@ class Model(_Part):
     accuracy_top1_test: Figure | None = None
     latency_ms: Annotated[dict[str, Latency], Field(min_length=1)]
     deploy_on: str | None = None
-    energy_mj: Figure | None = None
+    energy_mj: Figure | dict[str, Figure] | None = None
     size_bytes: Amount | None = None
     macs: Amount | None = None
     params: Amount | None = None
@@ -83,6 +104,21 @@ class Model(_Part):
     def latency(self) -> Latency:
         """The latency on the device to deploy on."""
         return self.latency_ms[self.device]
+
+    @property
+    def energy(self) -> Figure | None:
+        """The energy in mJ on the device to deploy on, where it is known."""
+        return self.energy_mj.get(self.device) if isinstance(self.energy_mj, dict) else self.energy_mj
+
+    @property
+    def energy_value_mj(self) -> float | None:
+        """The figure of `energy`."""
+        return self.energy.value if self.energy else None
+
+    def bound_ms(self, device: str) -> float | None:
+        """Returns what a target is held against on a device: the p95, the latency where there is none."""
+        latency = self.latency_ms.get(device)
+        return None if latency is None else latency.value if latency.p95 is None else latency.p95
 
     @property
     def quantized_share(self) -> float:
@@ -101,8 +137,36 @@ class Dropped(_Part):
     reason: str = ""
 
 
+class Worst(_Part):
+    """A model with the most points of accuracy that it gives away on any device."""
+
+    id: str
+    worst_regret_points: Finite
+
+
+class Fleet(_Part):
+    """One model for all devices.
+
+    Attributes:
+        id: None where no model keeps every target.
+        regret_points: what it gives away by device (or devices joined by `+`) against the best there.
+        deploy_on: the device of each group to run it on.
+        carried_over: the best of each group on all the others; None where it misses a target.
+    """
+
+    id: str | None = None
+    regret_points: dict[str, Finite] = {}
+    deploy_on: dict[str, str] = {}
+    carried_over: dict[str, Worst | None] = {}
+
+
 class Front(_Part):
-    """front.json."""
+    """front.json.
+
+    Attributes:
+        fronts: the ids on the front of each device, of devices that compete joined by `+`.
+        certificate: by device, the found share of the exact front's hypervolume on the predictors.
+    """
 
     space: str
     devices: list[str] | dict[str, Any]
@@ -112,12 +176,19 @@ class Front(_Part):
     target_latency_ms: Positive | dict[str, Positive] | None = None
     candidates: list[Model]
     dropped: list[Dropped] = []
+    fronts: dict[str, list[str]] = {}
+    fleet: Fleet | None = None
+    certificate: dict[str, Finite] = {}
 
     @property
     def device_names(self) -> list[str]:
         """The devices in their order, those that only a candidate names at the end."""
         used = [device for model in self.candidates for device in model.latency_ms]
         return list(dict.fromkeys([*self.devices, *used]))
+
+    def is_for(self, model: Model, device: str) -> bool:
+        """Returns whether a model is on the front of a device: of its own, or the one to deploy on."""
+        return device == model.device or model.id in self.fronts.get(device, ())
 
     def target_ms(self, device: str) -> float | None:
         """Returns the target of a device in ms, if there is one."""

@@ -1,47 +1,32 @@
-"""Plots: everything lies inside the frame, whatever the numbers."""
-
-import re
+"""What plots show: whether an axis is logarithmic, figures for people."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from hwnas.report.plot import Mark, Plot, Series, draw, number
-
-FIGURE = st.floats(-1e15, 1e15) | st.floats(1e-9, 1e9) | st.just(0.0)
+from hwnas.report.plot import Mark, Plot, Series, keys, number
+from hwnas.report.run import Figure
 
 
 def plot(*marks: Mark, **more: object) -> Plot:
-    joined = bool(more.pop("joined", False))
-    return Plot("a plot", "x", "y", [Series("one", marks, 0, joined=joined)], **more)  # type: ignore[arg-type]
-
-
-@given(st.lists(st.tuples(FIGURE, FIGURE), max_size=6), st.booleans())
-def test_marks_lie_inside_the_frame(points: list[tuple[float, float]], diagonal: bool) -> None:
-    drawn = draw(plot(*(Mark(x, y) for x, y in points), joined=True, diagonal=diagonal))
-    centres = re.findall(r'<circle cx="([^"]+)" cy="([^"]+)"', drawn)
-    assert len(centres) == len(points)
-    assert all(0 <= float(x) <= 520 and 0 <= float(y) <= 360 for x, y in centres)
-    assert 2 <= drawn.count('class="grid"') <= 40
+    return Plot("key", "heading", "label", "x", "y", [Series("one", marks, 0)], **more)  # type: ignore[arg-type]
 
 
 def test_a_wide_range_is_drawn_on_a_logarithmic_axis() -> None:
-    assert "x (logarithmic)" in draw(plot(Mark(0.2, 1), Mark(20, 2)))
-    assert "logarithmic" not in draw(plot(Mark(2, 1), Mark(20, 2)))
+    assert plot(Mark(0.2, 1), Mark(20, 2)).x_log
+    assert not plot(Mark(2, 1), Mark(20, 2)).x_log
+    assert not plot(Mark(0, 1), Mark(20, 2)).x_log
+    assert not plot().x_log
 
 
-def test_intervals_and_limits_are_inside_too() -> None:
-    drawn = draw(
-        plot(Mark(2, 90, x_interval=(1.0, 9.0), y_interval=(80.0, 99.0)), limits=((30.0, "target"),))
-    )
-    places = [float(value) for value in re.findall(r'[xy][12]="([^"]+)"', drawn)]
-    assert min(places) >= 0
-    assert max(places) <= 520
+def test_limits_intervals_and_the_other_side_of_a_diagonal_count_too() -> None:
+    assert plot(Mark(1, 1), limits=((30.0, "target"),)).x_log
+    assert plot(Mark(2, 1, x_interval=(0.1, 3.0))).x_log
+    assert plot(Mark(1, 30), diagonal=True).x_log
+    assert not plot(Mark(1, 30)).x_log
 
 
-def test_titles_and_labels_are_text() -> None:
-    drawn = draw(plot(Mark(1, 2, title="<i>&\"'")))
-    assert "<title>&lt;i&gt;&amp;&quot;&#x27;</title>" in drawn
+def test_keys_are_names_of_files_and_no_two_are_alike() -> None:
+    made = keys("p", ["cpu-ort", "a/b", "a:b", "../..", "", "2", "\u4e2d", "3"])
+    assert made == ["p-cpu-ort", "p-a-b", "p-a-b-2", "p", "p-2", "p-2-2", "p-3", "p-3-2"]
 
 
 @pytest.mark.parametrize(
@@ -53,3 +38,18 @@ def test_titles_and_labels_are_text() -> None:
 )
 def test_figures_for_people(value: float, shown: str) -> None:
     assert number(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "digits", "shown"),
+    [
+        *[
+            (89.4, 90.6, 2, "± 0.60"),
+            (89.0, 90.2, 2, "89.00 to 90.20"),
+            (89.9996, 90.0004, None, "± 0.00040"),
+        ],
+        *[(90.0, 90.0, 2, ""), (None, 91.0, 2, ""), (80.0, 91.0, None, "80 to 91"), (91.0, 80.0, None, "")],
+    ],
+)
+def test_intervals_for_people(low: float | None, high: float, digits: int | None, shown: str) -> None:
+    assert Figure(value=90.0, low=low, high=high).interval(digits) == shown
