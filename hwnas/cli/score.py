@@ -29,13 +29,14 @@ def score(
         typer.Option("--metric", help="The column to score against; without it the predictor's own metric."),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option("--plot", help="Write predicted against measured values as FILE.svg.")
+        Path | None,
+        typer.Option("--plot", help="Write predicted against measured values: FILE.svg, .png or .pdf."),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Scores a predictor on a CSV of measurements: errors, ranks, and whether its intervals hold."""
     from hwnas.cli.scores import column_for, show_score
-    from hwnas.cli.scores_plot import write_plot
+    from hwnas.cli.scores_plot import write_scores_plot
     from hwnas.predictors import load_predictor, read_measurements
     from hwnas.predictors import score as scored
 
@@ -45,7 +46,7 @@ def score(
     prediction = fitted.predict(measured.candidates)
     found = scored(prediction, measured.values, metric=fitted.metric)
     if plot:
-        write_plot(plot, fitted.metric, prediction, measured.values)
+        write_scores_plot(plot, fitted.metric, prediction, measured.values)
     if as_json:
         print_json(found.to_json())
         return

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hwnas.errors import InputError
 from hwnas.predictors import AdditiveTerms, FittedPredictor, Prediction, Score, fit_and_score, score
 from hwnas.predictors.energy import fit_energy
-from hwnas.predictors.fit import ModelName
+from hwnas.predictors.recipes import ModelName
 from hwnas.profilers.device import Device
 from hwnas.profilers.measurement import Measurement
 from hwnas.profilers.simulated import SimulatedDevice

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hwnas.profilers.table_file import read_table
 from typer.main import get_command
 
 from hwnas.cli.main import app
 from hwnas.profilers import get_device
-from hwnas.profilers.table_file import read_table
 from hwnas.spaces import open_space
 
 ROOT = Path(__file__).resolve().parents[2]
