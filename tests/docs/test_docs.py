@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hwnas.profilers.table_file import read_table
+from hwnas.profilers.tables.file import read_table
 from typer.main import get_command
 
 from hwnas.cli.main import app
