@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hwnas.profilers.tables.file import read_table
 from typer.main import get_command
 
 from hwnas.cli.main import app
