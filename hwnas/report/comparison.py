@@ -52,7 +52,9 @@ def _fleet(fleet: Fleet) -> list[Html]:
     )
     return [
         element("h3", None, text("One model for the fleet: "), element("code", None, name(fleet.id))),
-        paragraph(f"It gives away {given}, against the best model found for each; no other gives away less."),
+        paragraph(
+            f"It gives away {given}, against the best model found for each; no other loses less at worst."
+        ),
         table(
             "The most points of accuracy given away on any device.",
             ["choice", "model", "at worst, points"],

@@ -110,8 +110,9 @@
   }
 
   // ---- what is shown of it ----
+  const insideNow = () => new Set(models.filter(within).map((model) => model.id));
   function show() {
-    const inside = new Set(models.filter(within).map((model) => model.id));
+    const inside = insideNow();
     for (const row of document.querySelectorAll("#model-table tbody tr")) {
       row.hidden = !inside.has(row.dataset.model);
       row.classList.toggle("picked", row.dataset.model === state.picked?.id);
@@ -123,7 +124,7 @@
     showChains();
     // A slider moves faster than a thousand marks are drawn: only its last place counts.
     cancelAnimationFrame(state.frame);
-    state.frame = requestAnimationFrame(() => drawFront(inside));
+    state.frame = requestAnimationFrame(() => drawFront(insideNow()));
   }
   function showPicked() {
     const model = state.picked;
@@ -251,7 +252,7 @@
     for (const place of document.querySelectorAll("[data-plot]")) {
       if (place !== front) draw(place, themed(run.plots[place.dataset.plot]));
     }
-    if (front) show();
+    if (front) drawFront(insideNow());
   }
   async function loadPlotly() {
     const packed = Uint8Array.from(atob(byId("plotly").textContent.trim()), (one) => one.charCodeAt(0));

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hwnas.profilers.tables.file import read_table
 from typer.main import get_command
 
 from hwnas.cli.main import app
+from hwnas.errors import InputError
 from hwnas.profilers import get_device
 from hwnas.spaces import open_space
 
@@ -110,7 +110,10 @@ def test_the_block_table_shown_is_one(tmp_path: Path) -> None:
         one for one in blocks(ROOT / "docs/howto/accelerator.md", "text") if one.startswith("# device")
     )
     (tmp_path / "t.csv").write_text(text, encoding="utf-8")
-    assert len(read_table(tmp_path / "t.csv").rows) == 3
+    assert set(get_device(f"table:{tmp_path / 't.csv'}").bits) == {8, 4}
+    (tmp_path / "t.csv").write_text(text.replace("mbconv", "mbcov"), encoding="utf-8")
+    with pytest.raises(InputError, match="line 6"):
+        get_device(f"table:{tmp_path / 't.csv'}")
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:

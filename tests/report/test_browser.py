@@ -41,7 +41,7 @@ class Visit:
     def __init__(self, browser: Any, folder: Path, **context: Any) -> None:
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **context})
         self.page = self.context.new_page()
-        self.page.set_default_timeout(30_000)
+        self.page.set_default_timeout(10_000)
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.page.on("request", lambda one: self.requests.append(one.url))
