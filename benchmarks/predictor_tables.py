@@ -24,10 +24,14 @@ def print_tables(figures: list[dict[str, Any]]) -> None:
         for name in ("mape_percent", "coverage_90", "above"):
             if rows:
                 _print_sizes(f"{part}, auto by setting: {name}", rows, name, 3, by="setting")
-    for part in ("active", "speed"):
-        for one in figures:
-            if one["part"] == part:
-                print({key: round(v, 4) if isinstance(v, float) else v for key, v in one.items()})
+    rows = [one for one in figures if one["part"] == "active"]
+    for name in ("mape_percent", "short_points", "coverage_90"):
+        for setting in dict.fromkeys(one["setting"] for one in rows):
+            some = [one for one in rows if one["setting"] == setting]
+            _print_sizes(f"active, {setting}: {name}", some, name, 3)
+    for one in figures:
+        if one["part"] == "speed":
+            print({key: round(v, 5) if isinstance(v, float) else v for key, v in one.items()})
 
 
 def _print_sizes(title: str, rows: list[dict[str, Any]], name: str, digits: int, by: str = "model") -> None:

@@ -32,20 +32,38 @@ def fit(
         ),
     ] = "latency_ms",
     model: Annotated[
-        str, typer.Option("--model", help="auto, or one of the models that the Python help lists.")
+        str, typer.Option("--model", help="auto, physics, linear, gp, xgboost, mlp or encoder.")
     ] = "auto",
+    source: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--source",
+            help="A predictor of the same metric on another device, to transfer from; may be repeated.",
+        ),
+    ] = None,
+    shuffled: Annotated[
+        bool,
+        typer.Option("--shuffled", help="Lines are not in the order of measuring: seek no drift in them."),
+    ] = False,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Fits a predictor on a CSV of measurements and scores it on held-out ones."""
-    from hwnas.cli.scores import show_score
-    from hwnas.predictors import fit_and_score, read_measurements
+    from hwnas.cli.scores import drift_line, show_score
+    from hwnas.predictors import fit_and_score, load_predictor, read_measurements
     from hwnas.spaces import open_space
 
     chosen = open_space(space)
     measured = read_measurements(data, chosen, metric)
     fitted = fit_and_score(
-        chosen, measured.candidates, measured.values, metric=metric, model=model, seed=seed
+        chosen,
+        measured.candidates,
+        measured.values,
+        metric=metric,
+        model=model,
+        sources=[load_predictor(path, chosen) for path in source or ()],
+        in_order=not shuffled,
+        seed=seed,
     )
     fitted.predictor.save(output)
     result = {
@@ -55,10 +73,14 @@ def fit(
         "model": fitted.predictor.model,
         "measurements": len(measured.values),
         "held_out": fitted.score.to_json(),
+        "drift": fitted.drift and fitted.drift.to_json(),
     }
     if as_json:
         print_json(result)
         return
-    show_score(fitted.score, metric, "on held-out measurements, each predicted by a fit without it")
+    say("held-out measurements, each predicted by a fit that has not seen it:")
+    show_score(fitted.score, metric)
+    if fitted.drift:
+        say(drift_line(fitted.drift))
     say(f"wrote {output}: model '{fitted.predictor.model}' from {len(measured.values)} measurements")
     say(f"next: hwnas score {output} --data OTHER.csv")

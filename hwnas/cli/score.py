@@ -35,9 +35,9 @@ def score(
     as_json: Json = False,
 ) -> None:
     """Scores a predictor on a CSV of measurements: errors, ranks, and whether its intervals hold."""
-    from hwnas.cli.scores import column_for, show_score
+    from hwnas.cli.scores import column_for, drift_line, show_score
     from hwnas.cli.scores_plot import write_scores_plot
-    from hwnas.predictors import load_predictor, read_measurements
+    from hwnas.predictors import find_drift, load_predictor, read_measurements
     from hwnas.predictors import score as scored
 
     fitted = load_predictor(predictor)
@@ -47,9 +47,13 @@ def score(
     found = scored(prediction, measured.values, metric=fitted.metric)
     if plot:
         write_scores_plot(plot, fitted.metric, prediction, measured.values)
+    drift = find_drift(measured.values, prediction.mean) if fitted.physics else None
     if as_json:
-        print_json(found.to_json())
+        print_json(found.to_json() | {"drift": drift and drift.to_json()})
         return
-    show_score(found, fitted.metric, f"of {predictor} on column '{column}' of {data}")
+    say(f"{predictor} on column '{column}' of {data}:")
+    show_score(found, fitted.metric)
+    if drift:
+        say(drift_line(drift))
     if plot:
         say(f"wrote {plot}")

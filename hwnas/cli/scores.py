@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from hwnas.cli.output import print_table
 
 if TYPE_CHECKING:
-    from hwnas.predictors import Score
+    from hwnas.predictors import Drift, Score
 
 _FIGURES = {
     "mape_percent": "MAPE, %",
@@ -38,11 +38,19 @@ def column_for(metric: str, data: Path) -> str:
     return alike[0] if metric not in columns and len(alike) == 1 else metric
 
 
-def show_score(score: "Score", metric: str, title: str) -> None:
+def drift_line(drift: "Drift") -> str:
+    """Returns what is said of drift: how much of the error the order of measuring explains."""
+    return (
+        f"the lines drift: measurements next to each other err alike ({drift.reach} on either side tell); "
+        f"without drift the mean error is {drift.left_percent:.2f} % instead of {drift.error_percent:.2f} %"
+    )
+
+
+def show_score(score: "Score", metric: str) -> None:
     """Prints the figures as a table."""
     figures = score.to_json()
     rows = [[label, _text(figures[name])] for name, label in _FIGURES.items()]
-    print_table(["figure", metric], rows, title)
+    print_table(["figure", metric], rows)
 
 
 def _text(value: float | None) -> str:

@@ -293,9 +293,9 @@ def _untaught(seen: Singles, offsets: tuple[Offset, ...], logged: int, rng: np.r
     logs[:, :logged] = np.log1p(np.maximum(logs[:, :logged], 0.0))
     deviation = logs.std(axis=0)
     scale = np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0.0)
-    hidden = rng.standard_normal((logs.shape[1], _HIDDEN)) / np.sqrt(max(1, int(np.count_nonzero(scale))))
+    hidden = rng.standard_normal((logs.shape[1], _HIDDEN)) / max(1, int((scale > 0).sum())) ** 0.5
     bias = rng.uniform(-1.5, 1.5, _HIDDEN)
-    parts = (logs.mean(axis=0), scale, hidden, bias, np.zeros((0, 0)))
+    parts: list[Floats] = [logs.mean(axis=0), scale, hidden, bias, np.zeros((0, 0))]
     return Head(offsets, logged, *(part.astype(np.float32) for part in parts))
 
 

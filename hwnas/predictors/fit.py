@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from hwnas.predictors.conformal import Calibration
 from hwnas.predictors.data import checked
+from hwnas.predictors.drift import Drift, find_drift
 from hwnas.predictors.features import Floats
 from hwnas.predictors.held_out import held_out_run
 from hwnas.predictors.metrics import Score, score
@@ -20,11 +21,14 @@ class ScoredFit(NamedTuple):
     Attributes:
         score: of `held_out` against the values.
         held_out: predictions, each by a fit that had not seen that candidate, in the values' order.
+        drift: what the time of measuring did to values, removed from what was fitted; None: nothing
+            clear, or the order is not known.
     """
 
     predictor: FittedPredictor
     score: Score
     held_out: Prediction
+    drift: Drift | None = None
 
 
 def model_names() -> list[str]:
@@ -41,6 +45,7 @@ def fit_predictor(
     model: str = "auto",
     noise: "Floats | float | None" = None,
     sources: Sequence[FittedPredictor] = (),
+    in_order: bool = False,
     seed: int = 0,
 ) -> FittedPredictor:
     """Returns a predictor fitted on measured candidates, its intervals calibrated on held-out ones.
@@ -49,9 +54,11 @@ def fit_predictor(
     others are positive quantities such as latency and energy, predicted as a correction of what
     physics expects, with errors that count relative to the value.
 
-    Models: `physics` prices launches, work and traffic; `gp` corrects it by a Gaussian process;
-    `linear` is a sum over layers; `xgboost` is boosted trees; `auto` takes, by held-out error, the
-    better of `physics` and `gp` (below 10 measurements `physics`), and `gp` for accuracies.
+    Models: `physics` prices launches, work and traffic, side by side where a device launches while
+    it computes; `gp` corrects it by a Gaussian process; `linear` is a sum over layers (of accuracies:
+    over choices, behind a saturating link); `xgboost` is boosted trees; `mlp` and `encoder` are
+    neural and take longest; `auto` takes, by held-out error, the best of `physics` and `gp` with
+    and without sources (below 10 measurements `physics` alone), and `gp` for accuracies.
 
     Args:
         space: the space of the candidates.
@@ -62,6 +69,9 @@ def fit_predictor(
         noise: standard errors of the values, one or [n], in the metric's unit; None: estimated.
         sources: predictors of the same metric on other devices, to transfer from: with them, ten
             measurements of a new device do what dozens do alone. Not for accuracies.
+        in_order: the values stand in the order in which they were measured: drift, such as a machine
+            that was slow for a while, is then sought in the errors and removed from what is fitted.
+            Intervals still cover values with it, since nobody knows when the next one is measured.
         seed: for all choices made at random.
 
     Raises:
@@ -69,7 +79,15 @@ def fit_predictor(
             fewer than 3 distinct candidates, an unknown model, or one that the metric cannot have.
     """
     return fit_and_score(
-        space, candidates, values, metric=metric, model=model, noise=noise, sources=sources, seed=seed
+        space,
+        candidates,
+        values,
+        metric=metric,
+        model=model,
+        noise=noise,
+        sources=sources,
+        in_order=in_order,
+        seed=seed,
     ).predictor
 
 
@@ -82,6 +100,7 @@ def fit_and_score(
     model: str = "auto",
     noise: "Floats | float | None" = None,
     sources: Sequence[FittedPredictor] = (),
+    in_order: bool = False,
     seed: int = 0,
 ) -> ScoredFit:
     """Returns a predictor fitted on everything, with its score on held-out architectures.
@@ -95,6 +114,11 @@ def fit_and_score(
     data = checked(space, candidates, values, metric, noise)
     runs = [held_out_run(data, recipe, seed) for recipe in contenders(model, data, sources)]
     best = min(runs, key=lambda run: run.error)
+    drift = None
+    if in_order and not data.is_quality:
+        drift = find_drift(data.values, best.prediction(data.values).mean)
+    if drift is not None:
+        best = held_out_run(data.with_values(data.values / drift.factors), best.recipe, seed)
     predictor = FittedPredictor(
         space=space,
         metric=metric,
@@ -106,4 +130,4 @@ def fit_and_score(
         calibration=Calibration.of(best.deviations(data.values)),
     )
     held_out = best.prediction(data.values)
-    return ScoredFit(predictor, score(held_out, data.values, metric=metric), held_out)
+    return ScoredFit(predictor, score(held_out, data.values, metric=metric), held_out, drift)
