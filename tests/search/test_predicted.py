@@ -1,6 +1,5 @@
 """A search on predictors alone, from Python and from the command line."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,32 +128,3 @@ def test_predictors_that_do_not_fit_are_refused(
         travelled(tmp_path / "a", latency, {"board": latency}, target_latency_ms=1.0)
     with pytest.raises(InputError, match="must predict latency"):
         travelled(tmp_path / "b", accuracy, {"board": accuracy}, target_latency_ms=1.0)
-
-
-def test_the_command_line_takes_targets_beside_files(
-    tmp_path: Path,
-    accuracy: FittedPredictor,
-    latency: FittedPredictor,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from hwnas.cli.main import main
-
-    monkeypatch.chdir(tmp_path)
-    accuracy.save(tmp_path / "acc.json")
-    latency.save(tmp_path / "lat.json")
-    words = ["search", "--accuracy-predictor", "acc.json", "--latency-predictor", "lat.json=80us", "--json"]
-    assert run(main, words) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["target_latency_ms"] == pytest.approx(0.08)
-    assert found["run"] == "runs/demo-80us-predicted"
-    assert run(main, [*words[:-2], "lat.json"]) == 2
-    assert "needs a limit" in capsys.readouterr().err
-
-
-def run(main: Callable[..., object], words: list[str]) -> int:
-    try:
-        code = main(words)
-    except SystemExit as stop:
-        code = stop.code
-    return int(code or 0) if not isinstance(code, str) else 1
