@@ -2,6 +2,7 @@
 
     python benchmarks/search_public.py --data FOLDER [--seeds 10] [--budgets 100 500 1000 10000 100000]
         [--cost macs titan_rtx_64] [--out FILE.csv]
+    python benchmarks/search_public.py --data FOLDER --throughput
 
 The space is Once-for-All's at 224 px, 2 x 10^19 networks less those of other sizes. Accuracy is a
 link-additive ridge on ImageNet accuracies (DyNAS-T); cost is MACs, or a sum over blocks fitted on
@@ -183,6 +184,35 @@ def growth(one: Truth, evaluations: list[int]) -> None:
         )
 
 
+def throughput(name: str, bits: tuple[int, ...], evaluations: int = 50_000) -> None:
+    """Candidates a second of the whole loop, operators and predictors, by the default predictors."""
+    from hwnas.predictors import fit_predictor
+    from hwnas.spaces import get_space
+
+    space, rng = get_space(name), np.random.default_rng(0)
+    genome = Genome(space, bits)
+    train = genome.decode(genome.sample(100, rng))
+    costs = train.costs()
+    latency = 0.02 + costs.macs * 2e-8 * rng.lognormal(0, 0.02, 100)
+    accuracy = 95 - 30 * np.exp(-costs.macs / costs.macs.mean()) + rng.normal(0, 0.2, 100)
+    fitted = [
+        fit_predictor(space, train, accuracy, metric="accuracy_top1", noise=0.3),
+        fit_predictor(space, train, latency, metric="latency_ms"),
+    ]
+
+    def price(vectors: np.ndarray) -> tuple[Floats, Floats]:
+        candidates = genome.decode(vectors)
+        means = [one.mean(candidates) for one in fitted]
+        return np.stack([-means[0], means[1]], axis=1), np.full((len(vectors), 1), -1.0)
+
+    nothing = np.zeros((0, len(genome.choice_counts)), dtype=np.int64)
+    started = time.process_time()
+    found = Nsga2().search(Problem(genome, price, nothing, evaluations, 0, lambda *_: None))
+    rate = found.priced / (time.process_time() - started)
+    models = " and ".join(one.model for one in fitted)
+    print(f"{name}, bits {bits}, predictors {models}: {found.priced} at {rate:9.0f} a second", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -193,7 +223,12 @@ def main() -> None:
     parser.add_argument("--cost", nargs="+", default=["macs", "titan_rtx_64"])
     parser.add_argument("--out", type=Path, help="append rows to this CSV as they are known")
     parser.add_argument("--growth", type=int, nargs="*", default=[], help="time our search to so many")
+    parser.add_argument("--throughput", action="store_true", help="time the default predictors, no more")
     arguments = parser.parse_args()
+    if arguments.throughput:
+        for space, bits in [("demo", (32,)), ("demo", (32, 8)), ("ofa-mobilenetv3-w1.0", (32,))]:
+            throughput(space, bits)
+        return
     for cost in arguments.cost:
         one = truth(arguments.data, cost)
         compare(one, cost, arguments.budgets, arguments.seeds, arguments.out)

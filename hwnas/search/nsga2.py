@@ -45,7 +45,8 @@ class Nsga2:
 
     Attributes:
         smallest, largest: parents kept: a tenth of what was priced, within these.
-        share: parents kept beyond `largest` where that share of what was priced is more.
+        share: parents kept beyond `largest` where that share of what was priced is more, at most
+            `most`: the cost of a candidate does not depend on how many came before.
         seeds: compound-scaled vectors in the first generation.
 
     Source: Deb et al. (2002), with unbounded duplicate elimination on canonical vectors, mating
@@ -55,6 +56,7 @@ class Nsga2:
     smallest: int = 40
     largest: int = 200
     share: float = 0.01
+    most: int = 1000
     batch: tuple[int, int] = (16, 400)
     seeds: int = 20
     breeding: Breeding = field(default_factory=Breeding)
@@ -69,7 +71,8 @@ class Nsga2:
         idle = 0
         while ledger.left and idle < _IDLE:
             rank = ranks(objectives, violation)
-            kept = max(self.smallest, min(self.largest, ledger.priced // 10), int(self.share * ledger.priced))
+            tenth, part = ledger.priced // 10, int(self.share * ledger.priced)
+            kept = max(self.smallest, min(self.largest, tenth), min(self.most, part))
             apart = crowding(objectives, rank)
             rows = np.lexsort((-apart, rank))[:kept]
             vectors, objectives, violation = vectors[rows], objectives[rows], violation[rows]

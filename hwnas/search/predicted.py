@@ -15,15 +15,15 @@ from hwnas.search.goal import LIMIT_OPTIONS, Figures, Goal
 from hwnas.search.inner import Floats, Found
 from hwnas.search.pareto import hypervolume, non_dominated, spread_subset
 from hwnas.search.pool import cost_figures
-from hwnas.search.proposals import Inner
+from hwnas.search.proposals import Inner, for_the_fleet
 from hwnas.search.result import Convergence
 from hwnas.search.sample import scaled_architectures
 from hwnas.search.settings import SearchSettings
 from hwnas.search.truth import FittedEnergy, TableFigure
 from hwnas.spaces import Candidates, Pair, Space
 
-# Of a front of thousands so many are kept, spread over it.
-_MOST = 200
+# Of a front of hundreds so many are kept, spread over it.
+_MOST = 50
 _SAMPLE = 500
 
 
@@ -80,8 +80,9 @@ class PredictedSearch:
         found: dict[str, Candidates] = {}
         certificate: dict[str, float] = {}
         references = {name: self._reference(name, goal) for name in self.devices}
+        inners = {name: self._inner(name, goal, references[name]) for name in self.devices}
         for index, name in enumerate(self.devices):
-            inner = self._inner(name, goal, references[name])
+            inner = inners[name]
             heard = self._listener(name, goal, references[name], convergence)
             seed = int(np.random.default_rng([self.settings.seed, index]).integers(2**31))
             proposed = inner.run(self._nothing(), seed, heard)
@@ -92,7 +93,18 @@ class PredictedSearch:
             found[name] = candidates[spread_subset(objectives, _MOST)] if len(candidates) else candidates
         if not any(map(len, found.values())):
             raise InfeasibleError(self._nearest(goal))
+        found["the fleet"] = self._for_the_fleet(inners)
         return self._front(goal, found, references, certificate), convergence
+
+    def _for_the_fleet(self, inners: Mapping[str, Inner]) -> Candidates:
+        """The candidates that are expected to be most accurate within all devices' limits."""
+        if len(inners) == 1:
+            return self._nothing()
+        proposed = for_the_fleet(inners, [[name] for name in inners], self._nothing(), self.settings.seed)
+        if proposed is None:
+            return self._nothing()
+        best = np.argsort(proposed.objectives[:, 0], kind="stable")[:_MOST]
+        return proposed.candidates[best]
 
     def _check(self, goal: Goal) -> None:
         named = {"the accuracy predictor": (self.accuracy, "accuracy")}
@@ -223,6 +235,9 @@ class PredictedSearch:
             fronts[name] = tuple(every[rows].ids)
         groups = [[name] for name in self.devices]
         fleet = fleet_of(every.ids, bounds, groups, goal) if len(groups) > 1 else None
+        if fleet and fleet["id"] is not None and fleet["id"] not in members:
+            row = every.ids.index(fleet["id"])
+            members[fleet["id"]] = self._members(every[[row]], next(iter(self.devices)))[0]
         finite = {name: limit for name, limit in goal.latency_ms.items() if np.isfinite(limit)}
         alike = len(finite) == len(goal.latency_ms) and len(set(finite.values())) == 1
         worst = np.max(list(references.values()), axis=0)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,6 +42,7 @@ class FormulaMeter(Meter):
                     ci_high_ms=latency * 1.01,
                     samples_ms=(latency,),
                     time="2026-01-01T00:00:00Z",
+                    **self.device.energy(latency),
                 )
             )
         return GroupResult(tuple(results))
@@ -52,15 +54,27 @@ class FormulaDevice(Device):
     runtime = "formula"
     kind = "measured"
 
-    def __init__(self, name: str, bits: tuple[int, ...], factor: float = 1.0) -> None:
-        self.name, self.bits, self.factor = name, bits, factor
+    def __init__(
+        self,
+        name: str,
+        bits: tuple[int, ...],
+        factor: float = 1.0,
+        machine: str = "here",
+        power_w: float = 0.0,
+    ) -> None:
+        self.name, self.bits, self.factor, self.machine = name, bits, factor, machine
+        self.power_w = power_w
         self.asked: list[str] = []
+
+    def energy(self, latency_ms: float) -> dict[str, Any]:
+        found = {"energy_mj": latency_ms * self.power_w, "energy_source": "modelled"}
+        return found if self.power_w else {}
 
     def unavailable(self) -> str | None:
         return None
 
     def fingerprint(self) -> Fingerprint:
-        return Fingerprint({"device": self.name, "machine": "here"})
+        return Fingerprint({"device": self.name, "machine": self.machine})
 
     def refusal(self, layer: Layer) -> str | None:
         return None
@@ -100,7 +114,7 @@ class World:
             yield Evaluation(name, value, 0.4, 6000, split)
 
     def settings(self, **change: object) -> SearchSettings:
-        chosen: dict[str, object] = {
+        chosen: dict[str, Any] = {
             "target_latency_ms": 0.2,
             "initial_evaluations": 24,
             "profile_samples": 30,
