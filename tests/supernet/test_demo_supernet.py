@@ -7,7 +7,7 @@ import pytest
 
 from hwnas.data.digits import Difficulty, SplitSizes, digits
 from hwnas.spaces import get_space
-from hwnas.supernet import TrainRecipe, demo_supernet_path, load_supernet, read_info, train
+from hwnas.supernet import TrainRecipe, demo_supernet_path, load_supernet, preset, read_info, train
 
 pytestmark = pytest.mark.skipif(
     not demo_supernet_path().exists(), reason="the demo supernet is not in this checkout"
@@ -24,9 +24,12 @@ def test_it_is_small_and_tells_networks_apart() -> None:
     assert largest < 99
 
 
-def test_it_was_trained_by_the_default_recipe_on_the_built_in_digits() -> None:
+def test_it_was_trained_by_the_default_recipes_on_the_built_in_digits() -> None:
     info = read_info(demo_supernet_path())
-    assert info.recipe == TrainRecipe().to_json()
+    first = info.recipe if info.start is None else info.start["recipe"]
+    assert first == TrainRecipe().to_json()
+    if info.start is not None:  # tuned for few bits
+        assert info.recipe == preset("quantization-aware", get_space("demo")).to_json()
     assert (info.data, info.data_fingerprint) == ("digits", digits().fingerprint)
 
 

@@ -1,9 +1,9 @@
 """Dropout before the classifier, drawn from a generator that is handed in."""
 
-import torch
-from torch import Tensor
+from typing import Any
 
-from hwnas.spaces import Op
+import torch
+
 from hwnas.supernet.elastic import ElasticLinear
 from hwnas.supernet.model import Supernet
 
@@ -27,9 +27,9 @@ class Dropout:
         """Takes the generator of a step, of the CPU, and which part of the batch is passed."""
         self._generator, self._rank, self._size = generator, rank, size
 
-    def _drop(self, linear: torch.nn.Module, inputs: tuple[Tensor, Op, int]) -> tuple[Tensor, Op, int]:
-        x, op, bits = inputs
+    def _drop(self, linear: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        x, *others = inputs
         n, channels = x.shape[:2]
         chance = torch.rand((self._size, n, channels), generator=self._generator)[self._rank].to(x.device)
         kept = (chance >= self._share).to(x.dtype) / (1 - self._share)
-        return x * kept.view(n, channels, *[1] * (x.ndim - 2)), op, bits
+        return x * kept.view(n, channels, *[1] * (x.ndim - 2)), *others
