@@ -17,13 +17,14 @@ from hwnas.export.gate import Agreement, check_agreement, file_logits
 from hwnas.export.manifest import Manifest, write_manifest
 from hwnas.export.manifest import latency_figure as manifest_figure
 from hwnas.export.onnx import export_onnx
+from hwnas.export.twins import build_twins, twin_figure, twin_name, twin_remark
 from hwnas.profilers import Device, Measurement, Protocol
 from hwnas.progress import Progress
 from hwnas.search.front import Front, Member
 from hwnas.search.pareto import hypervolume, non_dominated
 from hwnas.search.pool import competing, latency_figure
 from hwnas.search.run_folder import Journal
-from hwnas.spaces import FLOAT_BITS, Candidates, Space, subject_key
+from hwnas.spaces import Candidates, Space, subject_key
 
 if TYPE_CHECKING:
     from hwnas.supernet import Evaluator, Prepared
@@ -93,39 +94,22 @@ class Finish:
         for one in final.dropped:
             shutil.rmtree(self._place(str(one["id"])), ignore_errors=True)
         for member in final.members:
-            twin = self._twin_figure(member, taken)
+            twin = twin_figure(member, taken)
+            remark = twin and twin_remark(member, twin, taken[member.id].latency_ms)
+            if remark:
+                self.progress.say(remark)
             self._write_manifest(member, gated[member.id], taken[member.id], artefacts[member.id].name, twin)
         return final
 
     def _float_twins(self, front: Front, folder: Path) -> dict[str, Path]:
         """Builds the floating-point twin of each quantized member, where its device runs such."""
-        artefacts = {}
-        for member in front.members:
-            device = self._device(member)
-            known = self.journal.get("file", device.name, _twin(member.id)) is not None
-            if member.quantized and FLOAT_BITS in device.bits:
-                place = folder / member.id
-                place.mkdir()
-                artefacts[member.id] = place
-                if not known:
-                    network = self.evaluator.prepare(self._float_candidate(member), 0).network
-                    artefacts[member.id] = device.build(network, place)
-        return artefacts
-
-    def _twin_figure(self, member: Member, taken: Mapping[str, Measurement]) -> dict[str, Any] | None:
-        """What the bits of a member gain on its device; says so where that is nothing."""
-        twin, own = taken.get(_twin(member.id)), taken[member.id]
-        if twin is None:
-            return None
-        faster = own.ci_high_ms < twin.ci_low_ms
-        if not faster:
-            self.progress.say(
-                f"{member.id} is not faster than its floating-point twin on {member.deploy_on}: "
-                f"{own.latency_ms:.4g} against {twin.latency_ms:.4g} ms; its bits save "
-                "memory alone there"
-            )
-        ratio = own.latency_ms / twin.latency_ms
-        return {"latency_ms": twin.latency_ms, "ratio": ratio, "faster_than_twin": faster}
+        return build_twins(
+            front.members,
+            self._device,
+            lambda member: self.evaluator.prepare(self._float_candidate(member), 0).network,
+            lambda member: self.journal.get("file", member.deploy_on, twin_name(member.id)) is not None,
+            folder,
+        )
 
     def _one(self, member: Member) -> tuple[Path, Gated]:
         """Builds one member's files in a folder that appears whole, and takes them through the gate."""
@@ -184,7 +168,7 @@ class Finish:
         for device in self.devices:
             mine = [member.id for member in front.members if member.deploy_on == device.name]
             files = {one: (artefacts[one], one) for one in mine}
-            files |= {_twin(one): (twins[one], one) for one in mine if one in twins}
+            files |= {twin_name(one): (twins[one], one) for one in mine if one in twins}
             known = {name: self.journal.get("file", device.name, name) for name in files}
             by_id = {member.id: member for member in front.members}
             subjects: dict[str, list[str]] = {}
@@ -326,11 +310,6 @@ class Finish:
 
     def _place(self, id: str) -> Path:
         return self.folder / "models" / id
-
-
-def _twin(id: str) -> str:
-    """The name under which the floating-point twin of a candidate is known."""
-    return f"{id} in floating point"
 
 
 def _is_steady(one: Measurement | None) -> bool:
