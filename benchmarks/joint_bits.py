@@ -208,6 +208,7 @@ def main() -> None:
     parser.add_argument("--device", default="bitfusion")
     parser.add_argument("--cache", type=Path, default=Path("joint_bits.jsonl"))
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0, help="so that processes share the work")
     parser.add_argument("--budget", type=int, default=100)
     parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--test-images", type=int, default=1000)
@@ -224,7 +225,7 @@ def main() -> None:
     largest = Candidates.of_architectures(space, [space.largest()], 8)
     reference = np.array([-100 / space.num_classes, float(table.latency_ms(largest)[0])])
     volumes: dict[str, dict[str, list[float]]] = {split: {arm: [] for arm in ARMS} for split in truths}
-    for seed in range(asked.seeds):
+    for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
         for arm, search in zip(ARMS, (uniform, sequential, joint), strict=True):
             run = Run(truths["validate"], table.latency_ms, seed)
             search(run, genome, asked.budget)

@@ -20,12 +20,20 @@ def export(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for the files; without it RUN/exported.")
     ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            help="Files beside model.onnx: onnx, onnx-qdq, onnx-int4, qonnx, torch, tvm; may be repeated.",
+        ),
+    ] = None,
     supernet: SupernetFile = None,
     as_json: Json = False,
 ) -> None:
     """Writes chosen models of a run, checks them against the supernet, and measures them on their device."""
     from hwnas.errors import InputError
     from hwnas.export.finish import Finish
+    from hwnas.export.formats import checked_formats
     from hwnas.export.select import select as chosen_of
     from hwnas.files import read_json
     from hwnas.profilers import Protocol, Store, default_store_path
@@ -34,6 +42,7 @@ def export(
     from hwnas.search.run_folder import Journal
     from hwnas.supernet import Evaluator
 
+    wanted_formats = checked_formats(formats or [])
     front = read_front(run)
     members = chosen_of(front.members, select or ["all"])
     opened = opened_supernet(supernet)
@@ -62,6 +71,7 @@ def export(
                 progress=progress,
                 protocol=Protocol(),
                 canary_reference_ms=lambda device: canary_reference_ms(device, opened_store),
+                formats=wanted_formats,
             ).run(front.with_members(tuple(members)))
         finally:
             journal.close()

@@ -92,7 +92,7 @@ def run(request: Request, device: "Device", space: "Space", progress: "Progress"
     request = replace(request, bits=_usable_bits(device, request.bits))
     energy = asked_energy(request.energy, device)
     protocol = Protocol(energy=None if isinstance(energy, EnergyModel) else energy)
-    candidates = _sampled(space, request)
+    candidates = _sampled(device, space, request)
     tally, begun = Tally(progress), time.monotonic()
     with Store(request.store or default_store_path()) as store:
         taken = _measured(device, candidates, store, protocol, request, tally)
@@ -135,12 +135,21 @@ def _usable_bits(device: "Device", wanted: tuple[int, ...]) -> tuple[int, ...]:
     return usable
 
 
-def _sampled(space: "Space", request: Request) -> "Candidates":
+def _sampled(device: "Device", space: "Space", request: Request) -> "Candidates":
     import numpy as np
 
+    from hwnas.search.genome import Genome, joined
     from hwnas.search.sample import first_sample
+    from hwnas.spaces import Candidates
 
-    return first_sample(space, request.bits, request.samples, np.random.default_rng(request.seed))[0]
+    rng = np.random.default_rng(request.seed)
+    pairs = tuple(pair for pair in device.bit_pairs if set(pair) <= set(request.bits))
+    if all(weights == activations for weights, activations in pairs):
+        return first_sample(space, request.bits, request.samples, rng)[0]
+    genome, ends = Genome(space, pairs), space.genomes([space.smallest(), space.largest()])
+    drawn = genome.decode(genome.sample(2 * request.samples, rng))
+    plain = genome.decode(genome.encode(Candidates.of_genomes(space, ends, *pairs[0])))
+    return joined([plain, drawn])[: request.samples]
 
 
 def _measured(

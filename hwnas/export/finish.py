@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,10 +12,12 @@ import numpy as np
 
 from hwnas.export.accuracy import accuracy
 from hwnas.export.claims import Claims
+from hwnas.export.formats import FORMATS, MODEL_FILE, bits_metadata, write_format
 from hwnas.export.gate import Agreement, check_agreement, file_logits
 from hwnas.export.manifest import Manifest, write_manifest
 from hwnas.export.manifest import latency_figure as manifest_figure
 from hwnas.export.onnx import export_onnx
+from hwnas.export.twins import build_twins, twin_figure, twin_name, twin_remark
 from hwnas.profilers import Device, Measurement, Protocol
 from hwnas.progress import Progress
 from hwnas.search.front import Front, Member
@@ -25,8 +28,6 @@ from hwnas.spaces import Candidates, Space, subject_key
 
 if TYPE_CHECKING:
     from hwnas.supernet import Evaluator, Prepared
-
-MODEL_FILE = "model.onnx"
 
 # Images on which torch and the file must agree.
 _AGREEMENT_IMAGES = 250
@@ -41,10 +42,12 @@ class Gated:
 
     Attributes:
         test: accuracy of the file on the test split, a figure of `front.json`.
+        formats: names of further files in the folder.
     """
 
     agreement: Agreement
     test: Mapping[str, Any]
+    formats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,7 @@ class Finish:
     Attributes:
         folder: the run folder; models go to `models/ID/`.
         journal: remembers what was measured, so that a broken export goes on.
+        formats: further files of each model, see `hwnas.export.formats`.
     """
 
     space: Space
@@ -65,6 +69,7 @@ class Finish:
     progress: Progress
     protocol: Protocol
     canary_reference_ms: Callable[[Device], float | None]
+    formats: Sequence[str] = ()
 
     def run(self, front: Front) -> Front:
         """Returns the front with the figures of the very files that were written.
@@ -82,13 +87,29 @@ class Finish:
             self.progress.step("export and check", done, len(front.members))
             artefacts[member.id], gated[member.id] = self._one(member)
         self.progress.step("export and check", len(front.members), len(front.members))
-        taken = self._measure(front, artefacts)
+        with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
+            twins = self._float_twins(front, Path(folder))
+            taken = self._measure(front, artefacts, twins)
         final = self._settled(front, gated, taken)
         for one in final.dropped:
             shutil.rmtree(self._place(str(one["id"])), ignore_errors=True)
         for member in final.members:
-            self._write_manifest(member, gated[member.id], taken[member.id], artefacts[member.id].name)
+            twin = twin_figure(member, taken)
+            remark = twin and twin_remark(member, twin, taken[member.id].latency_ms)
+            if remark:
+                self.progress.say(remark)
+            self._write_manifest(member, gated[member.id], taken[member.id], artefacts[member.id].name, twin)
         return final
+
+    def _float_twins(self, front: Front, folder: Path) -> dict[str, Path]:
+        """Builds the floating-point twin of each quantized member, where its device runs such."""
+        return build_twins(
+            front.members,
+            self._device,
+            lambda member: self.evaluator.prepare(self._float_candidate(member), 0).network,
+            lambda member: self.journal.get("file", member.deploy_on, twin_name(member.id)) is not None,
+            folder,
+        )
 
     def _one(self, member: Member) -> tuple[Path, Gated]:
         """Builds one member's files in a folder that appears whole, and takes them through the gate."""
@@ -99,19 +120,37 @@ class Finish:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         artefact = device.build(prepared.network, fresh)
-        export_onnx(prepared.network, fresh / MODEL_FILE, self._metadata(member, device, artefact.name))
+        metadata = self._metadata(member, device, artefact.name) | bits_metadata(prepared.network)
+        export_onnx(prepared.network, fresh / MODEL_FILE, metadata)
+        further = self._further(member, prepared, fresh, metadata)
         shutil.rmtree(place, ignore_errors=True)
         fresh.rename(place)
-        return place / artefact.name, self._gate(member, prepared, place / MODEL_FILE)
+        return place / artefact.name, self._gate(member, prepared, place / MODEL_FILE, further)
 
-    def _gate(self, member: Member, prepared: "Prepared", path: Path) -> Gated:
+    def _further(
+        self, member: Member, prepared: "Prepared", folder: Path, metadata: dict[str, str]
+    ) -> tuple[str, ...]:
+        """Writes the further formats that were asked for; returns the names of their files."""
+        size_px = prepared.layers[0].in_size_px
+        files = []
+        for name in self.formats:
+            images, _ = next(iter(self.evaluator.batches("calibrate", size_px, _AGREEMENT_IMAGES)))
+            path, reason = write_format(name, prepared, self.space, folder, images.numpy(), metadata)
+            if path is None:
+                self.progress.say(f"{member.id}: no {FORMATS[name]}: {reason}")
+            else:
+                files.append(path.name)
+        return tuple(dict.fromkeys(files))
+
+    def _gate(self, member: Member, prepared: "Prepared", path: Path, formats: tuple[str, ...] = ()) -> Gated:
         size_px = prepared.layers[0].in_size_px
         file = file_logits(path)
-        some = [x for x, _ in self.evaluator.batches("calibrate", size_px, _AGREEMENT_IMAGES)]
+        some = list(self.evaluator.batches("calibrate", size_px, _AGREEMENT_IMAGES))
         agreement = check_agreement(
-            np.concatenate([prepared.module(x).numpy() for x in some]),
-            np.concatenate([file(x.numpy()) for x in some]),
+            np.concatenate([prepared.module(x).numpy() for x, _ in some]),
+            np.concatenate([file(x.numpy()) for x, _ in some]),
             member.quantized,
+            np.concatenate([y.numpy() for _, y in some]),
         )
         key = ("test", member.id)
         test = self.journal.get(*key)
@@ -119,26 +158,32 @@ class Finish:
             batches = self.evaluator.batches("test", size_px, self.evaluator.settings.images)
             test = accuracy(file, ((x.numpy(), y.numpy()) for x, y in batches)).figure("test")
             self.journal.add(key, test)
-        return Gated(agreement, test)
+        return Gated(agreement, test, formats)
 
-    def _measure(self, front: Front, artefacts: Mapping[str, Path]) -> dict[str, Measurement]:
-        """Returns the measurement of each member's file, those of a device taken in turns."""
+    def _measure(
+        self, front: Front, artefacts: Mapping[str, Path], twins: Mapping[str, Path]
+    ) -> dict[str, Measurement]:
+        """Returns the measurement of each member's file and twin, those of a device taken in turns."""
         taken: dict[str, Measurement] = {}
         for device in self.devices:
             mine = [member.id for member in front.members if member.deploy_on == device.name]
-            known = {one: self.journal.get("file", device.name, one) for one in mine}
-            missing = {
-                subject_key(self._candidate(member).layers(0)): member.id
-                for member in front.members
-                if member.id in known and known[member.id] is None
-            }
+            files = {one: (artefacts[one], one) for one in mine}
+            files |= {twin_name(one): (twins[one], one) for one in mine if one in twins}
+            known = {name: self.journal.get("file", device.name, name) for name in files}
+            by_id = {member.id: member for member in front.members}
+            subjects: dict[str, list[str]] = {}
+            for name, (_, one) in files.items():
+                if known[name] is None:
+                    of = self._candidate if name == one else self._float_candidate
+                    subjects.setdefault(subject_key(of(by_id[one]).layers(0)), []).append(name)
+            missing = {subject: names[0] for subject, names in subjects.items()}
             if missing:
                 self.progress.step(f"measure files on {device.name}", 0, len(missing))
-                files = {subject: artefacts[one] for subject, one in missing.items()}
-                for result in self._measure_files(device, files):
-                    one = missing[result.subject]
-                    known[one] = result.to_json()
-                    self.journal.add(("file", device.name, one), result.to_json())
+                paths = {subject: files[name][0] for subject, name in missing.items()}
+                for result in self._measure_files(device, paths):
+                    for name in subjects[result.subject]:
+                        known[name] = result.to_json()
+                        self.journal.add(("file", device.name, name), result.to_json())
                 self.progress.step(f"measure files on {device.name}", len(missing), len(missing))
             taken |= {one: Measurement.of_json(entry) for one, entry in known.items() if entry}
         return taken
@@ -203,7 +248,9 @@ class Finish:
         settled = replace(front, dropped=tuple(dropped), hypervolume=volume)
         return settled.with_members(tuple(final))
 
-    def _write_manifest(self, member: Member, gate: Gated, taken: Measurement, artefact: str) -> None:
+    def _write_manifest(
+        self, member: Member, gate: Gated, taken: Measurement, artefact: str, twin: dict[str, Any] | None
+    ) -> None:
         predicted = member.latency_ms[member.deploy_on]["predicted"]
         planned = self._device(member).planned_memory(self._candidate(member).layers(0))
         manifest = Manifest(
@@ -221,11 +268,13 @@ class Finish:
             peak_memory_bytes=member.peak_memory_bytes,
             planned_memory=planned.to_json() if planned else None,
             agreement=gate.agreement,
+            float_twin=twin,
             calibration=f"calibrate split of {self.evaluator.dataset.name}",
             dataset=self.evaluator.dataset.name,
             supernet=self.supernet_digest,
         )
-        write_manifest(self._place(member.id), manifest, list(dict.fromkeys([artefact, MODEL_FILE])))
+        files = dict.fromkeys([artefact, MODEL_FILE, *gate.formats])
+        write_manifest(self._place(member.id), manifest, list(files))
 
     def _metadata(self, member: Member, device: Device, artefact: str) -> dict[str, str]:
         """What the ONNX file says of itself; latency is that of the same chain in the search."""
@@ -254,6 +303,9 @@ class Finish:
 
     def _candidate(self, member: Member) -> Candidates:
         return Candidates.of_json(self.space, [member.candidate_json])
+
+    def _float_candidate(self, member: Member) -> Candidates:
+        return Candidates.of_genomes(self.space, self._candidate(member).genomes)
 
     def _device(self, member: Member) -> Device:
         return next(one for one in self.devices if one.name == member.deploy_on)

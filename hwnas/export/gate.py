@@ -16,7 +16,8 @@ OnImages = Callable[[Floats], Floats]
 
 # Floating point: another order of additions. Quantized: ties that round the other way.
 FLOAT_DIFFERENCE = 1e-3
-QUANTIZED_AGREEMENT_PERCENT = 99.0
+QUANTIZED_AGREEMENT_PERCENT = 99.5
+MOST_ACCURACY_POINTS = 0.3
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Agreement:
         top1_agreement_percent: of the images, those to which both give the same class.
         max_relative_difference: the largest difference of a logit over the largest logit.
         reason: why it did not pass; None if it did.
+        accuracy_difference_points: accuracy of the file less that of the module on these images; None
+            where their classes were not given.
     """
 
     passed: bool
@@ -36,14 +39,18 @@ class Agreement:
     top1_agreement_percent: float
     max_relative_difference: float
     reason: str | None
+    accuracy_difference_points: float | None = None
 
 
-def check_agreement(reference: Floats, found: Floats, quantized: bool) -> Agreement:
+def check_agreement(
+    reference: Floats, found: Floats, quantized: bool, labels: NDArray[np.int64] | None = None
+) -> Agreement:
     """Returns whether two sets of logits [n, classes] are the same model's, n above 0.
 
     In floating point every logit must agree to a thousandth of the largest; a quantized file must
-    name the same class for 99 % of the images. Anything that is not finite does not pass. Where
-    a module's largest logits tie, any of them counts as its class.
+    name the same class for 99.5 % of the images. Anything that is not finite does not pass. Where
+    a module's largest logits tie, any of them counts as its class. With `labels` [n], the accuracy of a
+    quantized file must be within 0.3 points of the module's too.
     """
     if reference.shape != found.shape or not len(reference):
         return Agreement(False, 0, 0.0, 0.0, f"the module gives {reference.shape}, the file {found.shape}")
@@ -62,7 +69,18 @@ def check_agreement(reference: Floats, found: Floats, quantized: bool) -> Agreem
         )
     if not quantized and difference > FLOAT_DIFFERENCE:
         reason = f"logits must agree to {FLOAT_DIFFERENCE:g} of the largest, but differ by {difference:.2g}"
-    return Agreement(reason is None, n, agreement, difference, reason)
+    points = None if labels is None else _points_apart(reference, found, labels)
+    if quantized and points is not None and abs(points) > MOST_ACCURACY_POINTS + 1e-9 and reason is None:
+        reason = (
+            f"module and file must name as many images right, to {MOST_ACCURACY_POINTS:g} points, but differ "
+            f"by {points:+.2f}"
+        )
+    return Agreement(reason is None, n, agreement, difference, reason, points)
+
+
+def _points_apart(reference: Floats, found: Floats, labels: NDArray[np.int64]) -> float:
+    right = [(logits.argmax(axis=1) == labels).mean() for logits in (found, reference)]
+    return 100 * float(right[0] - right[1])
 
 
 def file_logits(model: Path | bytes, threads: int | None = None) -> OnImages:

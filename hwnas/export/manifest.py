@@ -33,6 +33,9 @@ class Manifest:
         agreement: what the gate found.
         planned_memory: bytes that the compiled artefact lays out for its activations, part by part and
             in all; None where the runtime decides when it runs.
+        float_twin: of a quantized model, what the same architecture in floating point takes on its device,
+            in the same measuring run: latency_ms, ratio (below 1 is faster), faster_than_twin; None where
+            the model is in floating point or the device runs none.
         dataset, supernet: name and digest of where the accuracy comes from.
         calibration: for people.
     """
@@ -49,6 +52,7 @@ class Manifest:
     peak_memory_bytes: int
     agreement: Agreement
     planned_memory: Mapping[str, int] | None = None
+    float_twin: Mapping[str, Any] | None = None
     energy_mj: Mapping[str, Any] | None = None
     accuracy_top1_validate: Mapping[str, Any] | None = None
     calibration: str | None = None

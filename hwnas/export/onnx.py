@@ -8,7 +8,7 @@ import onnx
 
 from hwnas.errors import InputError
 from hwnas.files import replacing
-from hwnas.profilers.onnx_model import onnx_model
+from hwnas.profilers.onnx_model import Dialect, onnx_model
 from hwnas.spaces import Network
 
 PREFIX = "hwnas."
@@ -17,18 +17,21 @@ MAX_FILE_BYTES = 2**30
 MAX_METADATA_CHARACTERS = 1_000_000
 
 
-def export_onnx(network: Network, path: Path, metadata: Mapping[str, str] | None = None) -> Path:
+def export_onnx(
+    network: Network, path: Path, metadata: Mapping[str, str] | None = None, dialect: Dialect = "qdq"
+) -> Path:
     """Returns the path of the network's ONNX file: the graph that devices measure, with metadata.
 
     Args:
         network: folded weights and ranges.
         path: where to write; an older file is replaced in one step.
         metadata: further facts; keys get the prefix `hwnas.` where they lack it.
+        dialect: how quantized tensors are written.
 
     Raises:
         InputError: the file cannot be written, or the network cannot be quantized as it says.
     """
-    model = onnx_model(network)
+    model = onnx_model(network, dialect)
     onnx.helper.set_model_props(
         model,
         {key if key.startswith(PREFIX) else PREFIX + key: text for key, text in (metadata or {}).items()},

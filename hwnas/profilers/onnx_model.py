@@ -4,10 +4,16 @@ Tensors carry the chain's names: `LAYER.OP` is what the operation makes, its act
 `LAYER.OP.pre` is the value before the activation; a quantized tensor has `.q` (integers) and `.dq`
 (back in floating point) beside it. Quantize and dequantize nodes come straight after the producer
 of each tensor in `activation_bits`, which is where runtimes look for them.
+
+Three dialects say the same numbers: `qdq` holds weights of up to 8 bits in 8-bit containers, which
+ONNX Runtime runs in integers; `int4` holds those of up to 4 bits in 4-bit tensors, for size: ONNX Runtime
+then computes in floating point; `qonnx` has `Quant` nodes with any bits in place of the pairs, for FINN.
+
+Source of `Quant`: QONNX (Pappalardo et al., 2022), operator `Quant` version 1.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -26,6 +32,7 @@ from hwnas.profilers.quantizer import (
 from hwnas.spaces import FLOAT_BITS, INPUT, Layer, Network, Op, activation_bits, operations
 from hwnas.version import __version__
 
+Dialect = Literal["qdq", "int4", "qonnx"]
 Integers = NDArray[np.int8] | NDArray[np.int32]
 Floats = NDArray[np.float32]
 
@@ -33,21 +40,27 @@ OUTPUT = "logits"
 BATCH = "batch"
 # Q/DQ of 4-bit types exist from opset 21; ONNX Runtime from 1.18 on runs both.
 OPSET, IR_VERSION = 21, 10
+QONNX_DOMAIN, _QONNX_VERSION = "qonnx.custom_op.general", 1
+_INT4_BITS = 4
 _WEIGHTLESS = {"scale": "Mul", "add": "Add", "pool": "GlobalAveragePool"}
 
 
-def onnx_model(network: Network) -> onnx.ModelProto:
+def onnx_model(network: Network, dialect: Dialect = "qdq") -> onnx.ModelProto:
     """Returns the network as a model from `input` [batch, channels, side, side] to `logits` [batch, classes].
 
     A chain that does not end in a linear layer makes a map, under that tensor's own name. Layers
     below 32 bits hold integer weights, and Q/DQ pairs stand on their activations.
+
+    Args:
+        network: what the model computes.
+        dialect: how quantized tensors are written.
 
     Raises:
         InputError: bits above 8 and below 32, weights that are not finite, or a range that is not
             ascending.
         KeyError: weights or ranges that the chain needs are missing.
     """
-    writer = _Writer(network)
+    writer = _Writer(network, dialect)
     for layer, op, reads in operations(network.layers):
         writer.operation(layer, op, reads)
     _, channels, side, _ = network.input_shape
@@ -64,7 +77,10 @@ def onnx_model(network: Network) -> onnx.ModelProto:
     )
     return helper.make_model(
         graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        opset_imports=[
+            helper.make_opsetid("", OPSET),
+            *([helper.make_opsetid(QONNX_DOMAIN, _QONNX_VERSION)] if dialect == "qonnx" else []),
+        ],
         ir_version=IR_VERSION,
         producer_name="hwnas",
         producer_version=__version__,
@@ -74,8 +90,8 @@ def onnx_model(network: Network) -> onnx.ModelProto:
 class _Writer:
     """Collects nodes and initializers; methods that add nodes return the tensor to read on from."""
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
+    def __init__(self, network: Network, dialect: Dialect) -> None:
+        self._network, self._dialect = network, dialect
         self._quantizers: Mapping[str, ActivationQuantizer] = {
             tensor: activation_quantizer(*network.ranges[tensor], bits)
             for tensor, bits in activation_bits(network.layers).items()
@@ -88,6 +104,8 @@ class _Writer:
         """Adds an operation that reads tensors made before, with its activation and its Q/DQ pairs."""
         name = f"{layer.name}.{op.name}"
         inputs = [self._settled[tensor] for tensor in reads]
+        if op.weights and layer.weight_bits == FLOAT_BITS and reads[0] in self._quantizers:
+            inputs[0] = self._fenced(inputs[0], self._quantizers[reads[0]], name)
         made = name if op.activation == "none" else f"{name}.pre"
         if op.kind == "linear":
             self._linear(layer, inputs[0], name)
@@ -115,6 +133,9 @@ class _Writer:
         if quantizer is None:
             return tensor
         scale = self._constant(f"{tensor}.scale", np.float32(quantizer.scale))
+        if self._dialect == "qonnx":
+            bits = int(quantizer.levels).bit_length()
+            return self._quant(tensor, scale, quantizer.zero_point, bits, signed=False, made=f"{tensor}.dq")
         zero = self._constant(f"{tensor}.zero_point", np.uint8(quantizer.zero_point))
         integers = f"{tensor}.q"
         self._add("QuantizeLinear", [tensor, scale, zero], integers)
@@ -124,6 +145,19 @@ class _Writer:
             self._add("Clip", [integers, least, most], f"{tensor}.q_narrow")
             integers = f"{tensor}.q_narrow"
         return self._add("DequantizeLinear", [integers, scale, zero], f"{tensor}.dq")
+
+    def _fenced(self, tensor: str, quantizer: ActivationQuantizer, name: str) -> str:
+        """Adds a clip to what the tensor holds anyway, before an operation with float weights.
+
+        ONNX Runtime (WeightBiasQuantization, since 1.21) gives float weights 8 bits, one scale for all
+        channels, wherever their operation reads a dequantized tensor directly; that costs accuracy.
+        """
+        ends = [-quantizer.zero_point, quantizer.levels - quantizer.zero_point]
+        limits = [np.float32(end * quantizer.scale) for end in ends]
+        names = [
+            self._constant(f"{name}.fence_{end}", x) for end, x in zip(("low", "high"), limits, strict=True)
+        ]
+        return self._add("Clip", [tensor, *names], f"{name}.fenced")
 
     def _activation(self, op: Op, tensor: str, name: str) -> None:
         if op.activation == "relu":
@@ -149,7 +183,7 @@ class _Writer:
         else:
             scales = weight_scales(weight, layer.weight_bits)
             integers = np.ascontiguousarray(quantized_weight(weight, scales, layer.weight_bits).T)
-            weight_name = self._dequantized(f"{name}.weight", integers, scales, axis=1)
+            weight_name = self._dequantized(f"{name}.weight", integers, scales, layer.weight_bits, axis=1)
         self._add("Gemm", [flat, weight_name, bias], OUTPUT)
 
     def _filters(self, layer: Layer, op: Op, tensor: str, name: str) -> list[str]:
@@ -164,18 +198,40 @@ class _Writer:
         if bias is not None and reads:
             scales = scales_for_bias(scales, bias, reads.scale)
         integers = quantized_weight(weight, scales, layer.weight_bits)
-        names = [self._dequantized(f"{name}.weight", integers, scales)]
+        names = [self._dequantized(f"{name}.weight", integers, scales, layer.weight_bits)]
         if bias is None:
             return names
-        if reads is None:
+        if reads is None or self._dialect == "qonnx":
             return [*names, self._constant(f"{name}.bias", bias)]
         of_bias = quantized_bias(bias, scales, reads.scale)
-        return [*names, self._dequantized(f"{name}.bias", of_bias, bias_scales(scales, reads.scale))]
+        of_bias_scales = bias_scales(scales, reads.scale)
+        return [*names, self._dequantized(f"{name}.bias", of_bias, of_bias_scales, bits=32)]
 
-    def _dequantized(self, name: str, integers: Integers, scales: Floats, axis: int = 0) -> str:
+    def _dequantized(self, name: str, integers: Integers, scales: Floats, bits: int, axis: int = 0) -> str:
         """Adds integers with one scale for each slice along `axis`; returns what they stand for."""
-        inputs = [self._constant(f"{name}.q", integers), self._constant(f"{name}.scale", scales)]
-        return self._add("DequantizeLinear", inputs, name, axis=axis)
+        if self._dialect == "qonnx":
+            shape = [-1 if one == axis else 1 for one in range(integers.ndim)]
+            by_slice = scales.reshape(shape)
+            floats = self._constant(f"{name}.float", np.asarray(integers * by_slice, np.float32))
+            return self._quant(floats, self._constant(f"{name}.scale", by_slice), 0, bits, True, name)
+        held = f"{name}.q"
+        if self._dialect == "int4" and bits <= _INT4_BITS:
+            packed = helper.make_tensor(held, TensorProto.INT4, integers.shape, integers.ravel().tolist())
+            self.initializers.append(packed)
+        else:
+            self._constant(held, integers)
+        return self._add("DequantizeLinear", [held, self._constant(f"{name}.scale", scales)], name, axis=axis)
+
+    def _quant(self, tensor: str, scale: str, zero_point: int, bits: int, signed: bool, made: str) -> str:
+        """Adds a node that quantizes and dequantizes; ranges of weights are narrow, those of maps whole."""
+        zero = self._constant(f"{made}.zero_point", np.float32(zero_point))
+        width = self._constant(f"{made}.bits", np.float32(bits))
+        attributes = {"signed": int(signed), "narrow": int(signed), "rounding_mode": "ROUND"}
+        node = helper.make_node(
+            "Quant", [tensor, scale, zero, width], [made], name=made, domain=QONNX_DOMAIN, **attributes
+        )
+        self.nodes.append(node)
+        return made
 
     def _constant(self, name: str, value: np.ndarray[Any, Any] | np.generic) -> str:
         self.initializers.append(numpy_helper.from_array(np.asarray(value), name))

@@ -29,11 +29,23 @@ def test_float_logits_may_differ_by_a_thousandth_of_the_largest() -> None:
     assert "logits must agree" in str(found.reason)
 
 
-def test_quantized_files_must_name_the_same_class_for_99_in_100() -> None:
-    for wrong, passes in ((2, True), (3, False)):
+def test_quantized_files_must_name_the_same_class_for_995_in_1000() -> None:
+    for wrong, passes in ((1, True), (2, False)):
         found = LOGITS.copy()
         found[:wrong] = -found[:wrong]
         assert check_agreement(LOGITS, found, quantized=True).passed is passes
+
+
+def test_accuracies_of_quantized_files_must_be_near_where_classes_are_known() -> None:
+    reference = np.tile(LOGITS, (5, 1))
+    labels = reference.argmax(axis=1)
+    for wrong, passes in ((3, True), (4, False)):
+        found = reference.copy()
+        found[:wrong] = -found[:wrong]
+        agreement = check_agreement(reference, found, True, labels)
+        assert agreement.accuracy_difference_points == pytest.approx(-wrong / 10)
+        assert agreement.passed is passes
+    assert "as many images right" in str(agreement.reason)
 
 
 def test_any_of_tied_classes_is_the_modules_class() -> None:

@@ -10,8 +10,10 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch.nn import functional as F
 
+from hwnas.export.gate import file_logits
 from hwnas.profilers.onnx_model import onnx_model
 from hwnas.profilers.quantizer import activation_quantizer, fake_quantized_weight
 from hwnas.spaces import (
@@ -281,3 +283,107 @@ def test_names_shapes_and_versions_are_the_contract() -> None:
     assert (model.opset_import[0].version, model.ir_version) == (21, 10)
     made = {output for node in model.graph.node for output in node.output}
     assert {"stem.conv", "stages.0.0.depthwise.dq", "stages.1.0.se_scale.q"} <= made
+
+
+class TestDialects:
+    """The same numbers, written for size (int4) and for FINN (qonnx)."""
+
+    @staticmethod
+    def mixed(seed: int = 3) -> Network:
+        """A small demo network of 4, 6 and 8 bits, with ranges on which no product is a tie."""
+        space, rng = get_space("demo"), np.random.default_rng(seed)
+        weights, activations = (rng.choice([4, 6, 8], size=(1, len(space.slots))) for _ in "wa")
+        genome = space.genomes([space.smallest()])
+        network = random_network(Candidates.of_genomes(space, genome, weights, activations).layers(0))
+        ranges = {
+            name: (low * rng.uniform(0.7, 0.9), high * rng.uniform(0.7, 0.9))
+            for name, (low, high) in network.ranges.items()
+        }
+        return replace(network, ranges=ranges)
+
+    @staticmethod
+    def images(network: Network, n: int = 8) -> np.ndarray:
+        return np.random.default_rng(0).standard_normal((n, *network.input_shape[1:])).astype(np.float32)
+
+    def test_int4_tensors_compute_the_same_and_are_half_the_size(self) -> None:
+        network = self.mixed()
+        images = self.images(network)
+        models = [onnx_model(network, dialect) for dialect in ("qdq", "int4")]
+        onnx.checker.check_model(models[1], full_check=True)
+        logits = [file_logits(model.SerializeToString(), threads=1)(images) for model in models]
+        np.testing.assert_allclose(logits[1], logits[0], rtol=0, atol=2e-2 * np.abs(logits[0]).max())
+        packed = {one.name: len(one.raw_data or one.int32_data) for one in models[1].graph.initializer}
+        four = [layer for layer in network.layers if layer.quantizable and layer.weight_bits == 4]
+        assert four
+        for layer in four:
+            for op in (op for op in layer.ops if op.weights):
+                name = f"{layer.name}.{op.name}.weight.q"
+                (one,) = [tensor for tensor in models[1].graph.initializer if tensor.name == name]
+                assert one.data_type == TensorProto.INT4
+                assert packed[name] <= -(-op.weights // 2) + 1
+
+    def test_quant_nodes_say_what_the_qdq_pairs_compute(self) -> None:
+        network = self.mixed()
+        model = onnx_model(network, "qonnx")
+        onnx.checker.check_model(model)
+        assert {one.domain for one in model.opset_import} == {"", "qonnx.custom_op.general"}
+        kinds = [node.op_type for node in model.graph.node]
+        assert not {"QuantizeLinear", "DequantizeLinear"} & set(kinds)
+        images = self.images(network)
+        want = file_logits(onnx_model(network).SerializeToString(), threads=1)(images)
+        found = file_logits(lowered(model).SerializeToString(), threads=1)(images)
+        np.testing.assert_allclose(found, want, rtol=0, atol=5e-2 * np.abs(want).max())
+        assert (found.argmax(axis=1) == want.argmax(axis=1)).mean() >= 7 / 8
+
+    def test_quant_nodes_carry_the_bits_of_the_policy(self) -> None:
+        network = self.mixed()
+        model = onnx_model(network, "qonnx")
+        constants = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
+        bits = {node.output[0]: float(constants[node.input[3]]) for node in model.graph.node if node.domain}
+        for layer in network.layers:
+            for op in (op for op in layer.ops if op.weights):
+                assert bits[f"{layer.name}.{op.name}.weight"] == layer.weight_bits
+        for tensor, width in activation_bits(network.layers).items():
+            assert bits[f"{tensor}.dq"] == width
+
+    def test_float_weights_stay_float_where_activations_are_quantized(self, tmp_path: Path) -> None:
+        # ONNX Runtime would give them 8 bits of its own: see _Writer._fenced.
+        space = get_space("demo")
+        genome = space.genomes([space.smallest()])
+        network = random_network(Candidates.of_genomes(space, genome, 32, 4).layers(0))
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+        model = onnx_model(network).SerializeToString()
+        onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        kept = onnx.load(tmp_path / "optimized.onnx").graph.initializer
+        held = {one.data_type for one in kept if np.prod(one.dims) > 64}
+        assert held == {TensorProto.FLOAT}
+
+
+def lowered(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with each Quant node as standard operations, by QONNX's definition of it."""
+    nodes, constants = [], {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
+    extra = []
+    for node in model.graph.node:
+        if node.op_type != "Quant":
+            nodes.append(node)
+            continue
+        fields = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+        bits, name = float(constants[node.input[3]]), node.output[0]
+        most = 2 ** (bits - fields["signed"]) - 1
+        least = -(most if fields["narrow"] else most + 1) if fields["signed"] else 0.0
+        for end, value in (("least", least), ("most", most)):
+            extra.append(numpy_helper.from_array(np.float32(value), f"{name}.{end}"))
+        x, scale, zero = node.input[:3]
+        nodes += [
+            helper.make_node("Div", [x, scale], [f"{name}.a"]),
+            helper.make_node("Add", [f"{name}.a", zero], [f"{name}.b"]),
+            helper.make_node("Clip", [f"{name}.b", f"{name}.least", f"{name}.most"], [f"{name}.c"]),
+            helper.make_node("Round", [f"{name}.c"], [f"{name}.d"]),
+            helper.make_node("Sub", [f"{name}.d", zero], [f"{name}.e"]),
+            helper.make_node("Mul", [f"{name}.e", scale], [name]),
+        ]
+    graph = helper.make_graph(
+        nodes, "lowered", model.graph.input, model.graph.output, [*model.graph.initializer, *extra]
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)

@@ -1,0 +1,101 @@
+"""Further formats of an exported model: each computes the same, or is not written and says why."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from hwnas.errors import InputError
+from hwnas.export.formats import FORMATS, bits_metadata, checked_formats, tensor_bits, write_format
+from hwnas.export.onnx import read_onnx
+from hwnas.spaces import Candidates, Space, get_space, random_network
+from hwnas.supernet.evaluation.evaluate import Prepared
+from hwnas.supernet.quantize import FoldedNetwork
+
+SPACE = get_space("demo")
+
+
+def prepared(weights: int = 4, activations: int = 6, space: Space = SPACE) -> Prepared:
+    genome = space.genomes([space.smallest()])
+    network = random_network(Candidates.of_genomes(space, genome, weights, activations).layers(0))
+    # Ranges on which products of integers are no ties.
+    ranges = {name: (low * 0.83, high * 0.77) for name, (low, high) in network.ranges.items()}
+    network = replace(network, ranges=ranges)
+    return Prepared(network, FoldedNetwork(network).eval())
+
+
+def images(n: int = 40) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((n, 3, 32, 32)).astype(np.float32)
+
+
+def test_int4_is_a_smaller_file_with_the_same_metadata(tmp_path: Path) -> None:
+    one = prepared()
+    metadata = {"architecture": "{}", **bits_metadata(one.network)}
+    path, reason = write_format("onnx-int4", one, SPACE, tmp_path, images(), metadata)
+    assert reason is None
+    assert path == tmp_path / "model-int4.onnx"
+    file = read_onnx(path)
+    assert json.loads(file.metadata["tensor_bits"]) == tensor_bits(one.network)
+    weights = sum(op.weights for layer in one.layers for op in layer.ops)
+    assert len(file.content) < 0.75 * weights + 100_000
+
+
+def test_qonnx_is_written_with_its_domain(tmp_path: Path) -> None:
+    path, reason = write_format("qonnx", prepared(), SPACE, tmp_path, images(), {})
+    assert reason is None
+    assert path is not None
+    model = onnx.load(path)
+    assert {node.op_type for node in model.graph.node if node.domain} == {"Quant"}
+
+
+@pytest.mark.parametrize(("weights", "activations"), [(32, 32), (8, 8)])
+def test_torch_loads_the_program_without_this_package(tmp_path: Path, weights: int, activations: int) -> None:
+    one = prepared(weights, activations)
+    path, reason = write_format("torch", one, SPACE, tmp_path, images(), {})
+    assert reason is None
+    assert path is not None
+    again = torch.export.load(path).module()
+    x = torch.from_numpy(images(5))
+    with torch.inference_mode():
+        torch.testing.assert_close(again(x), one.module(x), rtol=1e-4, atol=1e-4)
+
+
+def test_the_files_that_are_always_there_are_not_written_again(tmp_path: Path) -> None:
+    for name in ("onnx", "onnx-qdq"):
+        path, reason = write_format(name, prepared(), SPACE, tmp_path, images(), {})
+        assert (path, reason) == (tmp_path / "model.onnx", None)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["onnx-qdq", "onnx-int4", "qonnx"])
+def test_a_model_in_floating_point_has_no_quantized_format(tmp_path: Path, name: str) -> None:
+    path, reason = write_format(name, prepared(32, 32), SPACE, tmp_path, images(), {})
+    assert path is None
+    assert "in floating point" in str(reason)
+
+
+def test_bits_that_tvm_does_not_run_leave_no_file(tmp_path: Path) -> None:
+    path, reason = write_format("tvm", prepared(), SPACE, tmp_path, images(), {})
+    assert path is None
+    assert reason
+    assert "\n" not in reason
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bits_are_said_for_every_weight_and_every_quantized_map() -> None:
+    network = prepared(4, 6).network
+    bits = tensor_bits(network)
+    assert set(bits["weights"]) == {name for name in network.weights if name.endswith(".weight")}
+    assert set(bits["weights"].values()) == {4}
+    assert set(bits["activations"].values()) == {6}
+    assert bits_metadata(prepared(32, 32).network) == {}
+
+
+def test_an_unknown_format_is_refused() -> None:
+    assert checked_formats(["qonnx", "torch", "qonnx"]) == ("qonnx", "torch")
+    with pytest.raises(InputError, match=f"must be one of {', '.join(FORMATS)}, but got 'tflite'"):
+        checked_formats(["tflite"])
