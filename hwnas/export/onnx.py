@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 
 from hwnas.errors import InputError
-from hwnas.files import replacing
+from hwnas.files import read_bytes, replacing
 from hwnas.profilers.onnx_model import onnx_model
 from hwnas.spaces import Network
 
@@ -60,7 +60,7 @@ def read_onnx(path: Path) -> OnnxFile:
         InputError: the file is missing, too large, torn, not ONNX, not valid, or keeps weights in
             other files, which could be any file of this machine.
     """
-    content = _content(path)
+    content = read_bytes(path, "the model", MAX_FILE_BYTES)
     try:
         model = onnx.load_model_from_string(content)
         if not model.graph.node:
@@ -78,18 +78,6 @@ def read_onnx(path: Path) -> OnnxFile:
     except Exception as error:  # the checker's own errors have no common root
         raise InputError(f"{path} is not a valid ONNX model: {_first_line(error)}") from error
     return OnnxFile(path, content, model, _metadata(path, model))
-
-
-def _content(path: Path) -> bytes:
-    try:
-        size_bytes = path.stat().st_size
-        if size_bytes > MAX_FILE_BYTES:
-            raise InputError(
-                f"{path} must be at most {MAX_FILE_BYTES} bytes to be read, but has {size_bytes}"
-            )
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read the model {path}: {error.strerror or error}") from error
 
 
 def _metadata(path: Path, model: onnx.ModelProto) -> dict[str, str]:
