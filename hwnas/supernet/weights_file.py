@@ -19,6 +19,15 @@ from hwnas.supernet.model import Supernet
 
 _FORMAT = "hwnas-supernet-1"
 _HEADER_LIMIT_BYTES = 16 * 2**20
+_FORMS = {
+    "space": str,
+    "num_classes": int,
+    "recipe": dict,
+    "data": str,
+    "data_fingerprint": str,
+    "metrics": dict,
+    "space_definition": dict | None,
+}
 _FIELDS = ("space", "num_classes", "image_sizes", "recipe", "data", "data_fingerprint", "metrics")
 
 
@@ -128,16 +137,18 @@ def _info(path: Path, metadata: dict[str, str]) -> SupernetInfo:
             f"'{_FORMAT}'); make one with `hwnas train` or `hwnas import-weights`"
         )
     try:
-        fields: dict[str, Any] = {name: json.loads(metadata[name]) for name in _FIELDS}
-        definition = json.loads(metadata.get("space_definition", "null"))  # files of version 0.1 have none
+        fields: dict[str, Any] = {name: files.parse_json(metadata[name]) for name in _FIELDS}
+        definition = files.parse_json(
+            metadata.get("space_definition", "null")
+        )  # files of version 0.1 have none
         fields |= {"image_sizes": tuple(fields["image_sizes"]), "space_definition": definition}
         info = SupernetInfo(**fields)
-        ok = isinstance(info.space, str) and isinstance(info.num_classes, int)
-        ok = ok and isinstance(definition, dict | None)
-    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        wrong = [name for name, form in _FORMS.items() if not isinstance(getattr(info, name), form)]
+        wrong += [] if all(isinstance(one, int) for one in info.image_sizes) else ["image_sizes"]
+    except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"supernet {path} has damaged metadata ({error!r}); make it anew") from error
-    if not ok:
-        raise InputError(f"supernet {path} has damaged metadata: space or num_classes; make it anew")
+    if wrong:
+        raise InputError(f"supernet {path} has damaged metadata ({', '.join(wrong)}); make it anew")
     return info
 
 
