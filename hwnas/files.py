@@ -8,11 +8,11 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from hwnas.errors import InputError
 
@@ -134,7 +134,7 @@ def checked(form: type[Value], value: Any) -> Value:
     """
     from pydantic import ValidationError
 
-    adapter: TypeAdapter[Value] = _adapter(form)
+    adapter: TypeAdapter[Value] = _adapter(cast(Hashable, form))
     try:
         # As JSON, a list serves for a tuple and yet a word does not for a number.
         return adapter.validate_json(json.dumps(value), strict=True)

@@ -67,6 +67,11 @@ def read_onnx(path: Path) -> OnnxFile:
             raise ValueError("it has no graph")
     except Exception as error:  # protobuf's error belongs to a package that is not ours to depend on
         raise InputError(f"{path} is not an ONNX file, or a torn one: {_first_line(error)}") from error
+    if model.functions or model.training_info:
+        raise InputError(
+            f"{path} must hold a graph alone, but has functions or training of its own, which may take the "
+            "place of operators; export it again with hwnas export"
+        )
     for tensor in _tensors(model.graph):
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
             raise InputError(

@@ -93,7 +93,7 @@ def main() -> None:
     asked.output.mkdir(parents=True, exist_ok=True)
     print(f"memory cap {MEMORY_CAP_BYTES >> 20} MiB above the start, {MOST_CPU_S} CPU s a file")
     print(
-        "| reader | files | seeds | refused | read | tracebacks | hangs | outside | MiB grown | CPU s at most |"
+        "| reader | files | seeds | refused | read | errors | hangs | outside | MiB grown | CPU s at most |"
     )
     wrong = []
     for name in asked.readers:
