@@ -23,6 +23,7 @@ Value = TypeVar("Value")
 
 # No file of ours that is read whole comes near it; one that does would only fill the memory.
 MAX_FILE_BYTES = 256 * 2**20
+_BLOCK_BYTES = 2**22
 # Where a number may be too large for 64 bits; most texts have none, and are read faster for it.
 _LARGE = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{19}")
 
@@ -79,13 +80,16 @@ def read_bytes(path: Path, what: str, most_bytes: int = MAX_FILE_BYTES) -> bytes
     """
     try:
         with open(path, "rb") as file:
-            content = file.read(most_bytes + 1)
+            # At once, room for the most would be taken before the first byte is there.
+            content = bytearray()
+            while len(content) <= most_bytes and (block := file.read(_BLOCK_BYTES)):
+                content += block
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         says = error.strerror if isinstance(error, OSError) else None
         raise InputError(f"cannot read {what} {path}: {says or error}") from error
     if len(content) > most_bytes:
         raise InputError(f"{what} {path} must be at most {most_bytes} bytes; is it the right file?")
-    return content
+    return bytes(content)
 
 
 def read_text(path: Path, what: str, most_bytes: int = MAX_FILE_BYTES) -> str:
