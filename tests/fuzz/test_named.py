@@ -216,6 +216,22 @@ def test_a_csv_with_a_million_columns(tmp_path: Path, name: str, file: str, soon
     refused(name, tmp_path, "columns")
 
 
+def test_a_convergence_file_with_a_million_columns(tmp_path: Path, soon: None) -> None:
+    lay("run", tmp_path)
+    rows = "1\n" * 10_000  # filled up to the header, each would take 80 MB
+    (tmp_path / "convergence.csv").write_text("evaluations" + ",x" * 1_000_000 + "\n" + rows)
+    refused("run", tmp_path, "columns")
+
+
+@pytest.mark.parametrize("block", [{"kind": "conv", "in_channels": "3"}, {"kind": 5}, "x", [], None, {}])
+def test_a_block_list_of_other_values(tmp_path: Path, block: Any) -> None:
+    from hwnas.profilers.simulated import _layers
+
+    (tmp_path / "blocks.json").write_text(json.dumps({"version": 1, "blocks": [block]}))
+    with pytest.raises(InputError, match="must be one that hwnas wrote"):
+        _layers(tmp_path / "blocks.json")
+
+
 @pytest.mark.parametrize("figure", ["nan", "inf", "-inf", "-1", "1e999", "9" * 400, "9" * 5000, "1_0", "٣"])
 def test_figures_of_measurements_and_tables(tmp_path: Path, figure: str) -> None:
     space = get_space("demo")
