@@ -12,11 +12,19 @@ Only the command line catches them; it prints the message alone, without a trace
 import difflib
 from collections.abc import Iterable
 
+MOST_CHARACTERS = 2000
+
 
 class HwnasError(Exception):
     """The root of all errors raised on purpose; the message is one line a user can act on."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        """Returns the message, cut where what was given is so long that it hides what is wrong."""
+        text = super().__str__()
+        half = MOST_CHARACTERS // 2
+        return text if len(text) <= MOST_CHARACTERS else f"{text[:half]} [...] {text[-half:]}"
 
 
 class InputError(HwnasError):

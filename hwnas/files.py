@@ -1,14 +1,31 @@
-"""Files that are never torn: written beside their place, flushed, then renamed over it."""
+"""Files that are never torn: written beside their place, flushed, then renamed over it.
+
+And read without trusting them: so many bytes at most, and JSON of figures that are finite.
+"""
 
 import json
+import math
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from hwnas.errors import InputError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+Value = TypeVar("Value")
+
+# No file of ours that is read whole comes near it; one that does would only fill the memory.
+MAX_FILE_BYTES = 256 * 2**20
+_BLOCK_BYTES = 2**22
+# Where a number may be too large for 64 bits; most texts have none, and are read faster for it.
+_LARGE = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{19}")
 
 
 @contextmanager
@@ -50,6 +67,94 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
+def read_bytes(path: Path, what: str, most_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """Returns the content of a file, which may be a pipe.
+
+    Args:
+        path: of the file.
+        what: it is, for messages.
+        most_bytes: that are read before it is refused.
+
+    Raises:
+        InputError: it is missing, cannot be read, or is larger.
+    """
+    try:
+        with open(path, "rb") as file:
+            # At once, room for the most would be taken before the first byte is there.
+            content = bytearray()
+            while len(content) <= most_bytes and (block := file.read(_BLOCK_BYTES)):
+                content += block
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        says = error.strerror if isinstance(error, OSError) else None
+        raise InputError(f"cannot read {what} {path}: {says or error}") from error
+    if len(content) > most_bytes:
+        raise InputError(f"{what} {path} must be at most {most_bytes} bytes; is it the right file?")
+    return bytes(content)
+
+
+def read_text(path: Path, what: str, most_bytes: int = MAX_FILE_BYTES) -> str:
+    """Returns the text of a UTF-8 file, a byte order mark left out; errors as `read_bytes`.
+
+    Raises:
+        InputError: also where it is not UTF-8; the message names the line.
+    """
+    content = read_bytes(path, what, most_bytes)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{what} {path} line {line} is not UTF-8 text; is it the right file?") from error
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Returns the value of a JSON text, none of whose numbers is NaN, infinite or above 64 bits.
+
+    Raises:
+        ValueError: not such JSON, nested too deeply, or with half a character (a lone surrogate),
+            which no file could be written with.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8")
+    large = _LARGE.search(text) is not None
+    try:
+        value = json.loads(
+            text,
+            parse_constant=_refused_constant,
+            parse_float=_finite if large else None,
+            parse_int=_whole if large else None,
+        )
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if "\\ud" in text or "\\uD" in text:
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def checked(form: type[Value], value: Any) -> Value:
+    """Returns a parsed JSON value as a dataclass of ours; fields that it does not know are left out.
+
+    Raises:
+        ValueError: a field is missing or of another type; the message names it.
+    """
+    from pydantic import ValidationError
+
+    adapter: TypeAdapter[Value] = _adapter(cast(Hashable, form))
+    try:
+        # As JSON, a list serves for a tuple and yet a word does not for a number.
+        return adapter.validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or form.__name__
+        raise ValueError(f"{place[:80]}: {first['msg']}") from None
+
+
+@cache
+def _adapter(form: Any) -> "TypeAdapter[Any]":
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(form)
+
+
 def json_object(text: str, where: str) -> dict[str, Any]:
     """Returns the JSON object that a text holds.
 
@@ -57,8 +162,8 @@ def json_object(text: str, where: str) -> dict[str, Any]:
         InputError: not JSON, or not an object; `where` says whose text it is.
     """
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = parse_json(text)
+    except ValueError as error:
         raise InputError(f"{where} is not valid JSON: {error}") from error
     if not isinstance(value, dict):
         raise InputError(f"{where} must be a JSON object, but got {type(value).__name__}")
@@ -69,13 +174,27 @@ def read_json(path: Path, what: str) -> Any:
     """Returns the parsed JSON of a file.
 
     Raises:
-        InputError: the file is missing, not UTF-8 or not JSON; `what` names it in the message.
+        InputError: the file is missing, too large, not UTF-8, or not JSON as `parse_json` takes it;
+            `what` names it in the message.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read {what} {path}: {error.strerror or error}") from error
+        return parse_json(read_bytes(path, what))
     except ValueError as error:
         raise InputError(f"{what} {path} is not valid JSON: {error}") from error
-    except RecursionError as error:
-        raise InputError(f"{what} {path} is nested too deeply to be one of ours") from error
+
+
+def _refused_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is too large")
+    return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > 20 or not -(2**63) <= (value := int(text)) < 2**64:
+        raise ValueError(f"{text[:40]} is too large")
+    return value

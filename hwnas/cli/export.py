@@ -53,6 +53,9 @@ def export(
             f"run {run} was searched with supernet {wanted}, but {supernet or 'the demo supernet'} is "
             f"{opened.digest()}; name the run's supernet with --supernet"
         )
+    definitions = config.get("device_definitions") or {}
+    if not (isinstance(definitions, dict) and all(isinstance(one, dict) for one in definitions.values())):
+        raise InputError(f"{run / 'config.json'} must hold the fields of each device in device_definitions")
     folder = output or run / "exported"
     with showing_progress() as progress, Store(default_store_path()) as opened_store:
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +64,7 @@ def export(
             final = Finish(
                 space=opened.space,
                 devices=[
-                    usable_device(name, opened.space, config.get("device_definitions"))
+                    usable_device(name, opened.space, definitions)
                     for name in dict.fromkeys(one.deploy_on for one in members)
                 ],
                 evaluator=Evaluator(opened, dataset_for(data, opened)),

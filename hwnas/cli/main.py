@@ -24,6 +24,7 @@ from hwnas.cli import (
     train,
     verify,
 )
+from hwnas.cli.output import say
 from hwnas.errors import HwnasError
 from hwnas.version import __version__
 
@@ -101,7 +102,7 @@ def _fail_interrupted() -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    sys.stderr.write("hwnas: " + " ".join(message.split()) + "\n")
+    say("hwnas: " + " ".join(message.split()))
     raise SystemExit(code)
 
 

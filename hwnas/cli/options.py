@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwnas.errors import InputError
-from hwnas.files import json_object
+from hwnas.files import json_object, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,10 +117,7 @@ def architecture_rows(texts: list[str], file: Path | None) -> list[dict[str, Any
     """
     rows = [json_object(text, "--architecture") for text in texts]
     if file:
-        try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot read architectures from {file}: {error}") from error
+        lines = read_text(file, "architectures in").splitlines()
         rows += [
             json_object(line, f"{file} line {number}") for number, line in enumerate(lines, 1) if line.strip()
         ]

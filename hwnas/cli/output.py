@@ -24,10 +24,14 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, box=None, pad_edge=False, title_justify="left")
+    table = Table(
+        title=Text(printable(title)) if title else None, box=None, pad_edge=False, title_justify="left"
+    )
     for index, column in enumerate(columns):
         numeric = all(_is_figure(row[index]) for row in rows)
-        table.add_column(column, justify="right" if numeric and rows else "left", no_wrap=True)
+        table.add_column(
+            Text(printable(column)), justify="right" if numeric and rows else "left", no_wrap=True
+        )
     for row in rows:
         table.add_row(*(Text(printable(str(cell))) for cell in row))
     width = None if sys.stdout.isatty() else 200
@@ -51,7 +55,8 @@ def showing_progress() -> Iterator[Progress]:
     from rich.progress import Progress as Bars
 
     columns = [
-        TextColumn("{task.description}"),
+        # Names of devices stand in it, which are no markup.
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[pace]}"),

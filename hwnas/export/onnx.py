@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 
 from hwnas.errors import InputError
-from hwnas.files import replacing
+from hwnas.files import read_bytes, replacing
 from hwnas.profilers.onnx_model import Dialect, onnx_model
 from hwnas.spaces import Network
 
@@ -63,13 +63,18 @@ def read_onnx(path: Path) -> OnnxFile:
         InputError: the file is missing, too large, torn, not ONNX, not valid, or keeps weights in
             other files, which could be any file of this machine.
     """
-    content = _content(path)
+    content = read_bytes(path, "the model", MAX_FILE_BYTES)
     try:
         model = onnx.load_model_from_string(content)
         if not model.graph.node:
             raise ValueError("it has no graph")
     except Exception as error:  # protobuf's error belongs to a package that is not ours to depend on
         raise InputError(f"{path} is not an ONNX file, or a torn one: {_first_line(error)}") from error
+    if model.functions or model.training_info:
+        raise InputError(
+            f"{path} must hold a graph alone, but has functions or training of its own, which may take the "
+            "place of operators; export it again with hwnas export"
+        )
     for tensor in _tensors(model.graph):
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
             raise InputError(
@@ -81,18 +86,6 @@ def read_onnx(path: Path) -> OnnxFile:
     except Exception as error:  # the checker's own errors have no common root
         raise InputError(f"{path} is not a valid ONNX model: {_first_line(error)}") from error
     return OnnxFile(path, content, model, _metadata(path, model))
-
-
-def _content(path: Path) -> bytes:
-    try:
-        size_bytes = path.stat().st_size
-        if size_bytes > MAX_FILE_BYTES:
-            raise InputError(
-                f"{path} must be at most {MAX_FILE_BYTES} bytes to be read, but has {size_bytes}"
-            )
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read the model {path}: {error.strerror or error}") from error
 
 
 def _metadata(path: Path, model: onnx.ModelProto) -> dict[str, str]:

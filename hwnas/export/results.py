@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import InputError
+from hwnas.files import parse_json
 from hwnas.progress import Progress
 from hwnas.spaces import Candidates
 
@@ -268,13 +269,13 @@ def _row(cells: list[str], where: str) -> dict[str, Any]:
         row = dict(zip(COLUMNS, cells, strict=True))
         return {
             **row,
-            "architecture": json.loads(row["architecture"]),
+            "architecture": parse_json(row["architecture"]),
             "accuracy_top1": float(row["accuracy_top1"]),
             "standard_error": float(row["standard_error"]),
             "n": int(row["n"]),
             "calibrate_images": int(row["calibrate_images"]),
         }
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError) as error:
         raise InputError(
             f"{where}: not a result: {error}; restore the file or name another with -o"
         ) from error

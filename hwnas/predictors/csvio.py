@@ -1,8 +1,8 @@
 """Measurements made elsewhere: a CSV with a column `architecture` and one column a metric."""
 
 import csv
-import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from hwnas.errors import InputError, unknown_name
+from hwnas.files import parse_json
 from hwnas.predictors.features import Floats
 from hwnas.spaces import Candidates, Space
 
 ARCHITECTURE = "architecture"
+# A device each; more are no table of measurements.
+_MOST_COLUMNS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +89,9 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def _header(row: list[str], path: Path) -> list[str]:
     header = [name.strip() for name in row]
-    twice = sorted({name for name in header if header.count(name) > 1})
+    if len(header) > _MOST_COLUMNS:
+        raise InputError(f"{path} must have at most {_MOST_COLUMNS:,} columns, but has {len(header):,}")
+    twice = sorted(name for name, times in Counter(header).items() if times > 1)
     if twice:
         raise InputError(f"{path}: columns must differ, but '{twice[0]}' is there twice")
     if ARCHITECTURE not in header:
@@ -110,8 +115,8 @@ def _number(text: str, where: str) -> float:
 
 def _candidate(text: str, space: Space, where: str) -> Candidates:
     try:
-        fields = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        fields = parse_json(text)
+    except ValueError as error:
         raise InputError(f"{where}: architecture is not valid JSON: {error}") from error
     if not isinstance(fields, dict):
         raise InputError(f"{where}: architecture must be a JSON object, but got {type(fields).__name__}")

@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
+
+from hwnas.errors import InputError
+from hwnas.files import checked
 
 Kind = Literal["measured", "simulated"]
 Verdict = Literal["stable", "unstable"]
@@ -95,14 +98,17 @@ class Measurement:
         """Returns the measurement that `to_json` wrote.
 
         Raises:
-            KeyError, TypeError: a field is missing or unknown.
+            InputError: a field is missing, of another type, or a time that is none; the message
+                names it.
         """
-        names = {one.name for one in fields(Measurement)}
-        known = {name: value[name] for name in names if name in value}
-        for name in ("samples_ms", "reasons", "canary_ms", "canary_samples_ms", "left_out"):
-            if known.get(name) is not None:
-                known[name] = tuple(known[name])
-        return Measurement(**known)
+        try:
+            found = checked(Measurement, value)
+            for name in ("latency_ms", "p95_ms", "ci_low_ms", "ci_high_ms", "canary_reference_ms"):
+                if (time_ms := getattr(found, name)) is not None and time_ms <= 0:
+                    raise ValueError(f"{name} must be above zero, but is {time_ms}")
+            return found
+        except ValueError as error:
+            raise InputError(f"a stored measurement is damaged ({error}); restore its file") from error
 
 
 @dataclass(frozen=True)

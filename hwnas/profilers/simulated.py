@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, final
 
 from hwnas.errors import InputError
-from hwnas.files import read_json, write_json
+from hwnas.files import checked, read_json, write_json
 from hwnas.profilers.accelerators.accelerator import Accelerator
 from hwnas.profilers.device import Canary, Device, GroupResult, Meter
 from hwnas.profilers.fingerprint import Fact, Fingerprint
@@ -296,11 +296,8 @@ def _layers(path: Path) -> list[Layer]:
             raise InputError(
                 f"block list {path} must be of version {_LIST_VERSION}, but is of {value['version']!r}"
             )
-        rows = [
-            {k: v for k, v in row.items() if k not in ("latency_ms", "energy_mj")} for row in value["blocks"]
-        ]
-        return [Layer(**row) for row in rows]
-    except (KeyError, TypeError, AttributeError) as error:
+        return [checked(Layer, row) for row in value["blocks"]]
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"block list {path} must be one that hwnas wrote, but has no fitting {error}"
         ) from error

@@ -1,13 +1,15 @@
 """The measurement store: an SQLite file that several processes may use at once and no kill tears."""
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 
 from hwnas.errors import InputError
+from hwnas.files import checked, parse_json
 from hwnas.profilers.fingerprint import Fingerprint
 from hwnas.profilers.measurement import Measurement
 from hwnas.profilers.tvm.places import data_home
@@ -38,6 +40,8 @@ CREATE TABLE measurements (
 );
 CREATE INDEX by_subject ON measurements (fingerprint, subject, id)
 """
+
+_OBJECTS = "SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT 100"
 
 # What each layout added; a store of an older one takes the steps it lacks when it is opened.
 _STEPS = {
@@ -135,7 +139,7 @@ class Store:
         """Returns the fingerprints of all devices with measurements here; errors as `known`."""
         with self._translated():
             rows = self._connection.execute("SELECT facts FROM fingerprints ORDER BY digest").fetchall()
-        return [Fingerprint(json.loads(facts)) for (facts,) in rows]
+            return [checked(Fingerprint, {"facts": parse_json(facts)}) for (facts,) in rows]
 
     def canary_reference_ms(self, fingerprint: str, canary: str) -> float | None:
         """Returns the canary's time on a device at full speed; None where it was never measured.
@@ -152,6 +156,8 @@ class Store:
                 "SELECT reference_ms FROM canaries WHERE fingerprint = ? AND subject = ?",
                 (fingerprint, canary),
             ).fetchone()
+            if row is not None and not (isinstance(row[0], float) and 0 < row[0] < math.inf):
+                raise ValueError(f"the canary's time is {str(row[0])[:40]!r}")
         return None if row is None else float(row[0])
 
     def keep_canary(self, fingerprint: str, canary: str, reference_ms: float) -> None:
@@ -171,7 +177,10 @@ class Store:
         with self._translated():
             rows = self._connection.execute(f"SELECT record FROM measurements {where}", values).fetchall()
             for (record,) in rows:
-                yield Measurement.of_json(json.loads(record))
+                try:
+                    yield Measurement.of_json(parse_json(record))
+                except InputError as error:
+                    raise ValueError(error) from error
 
     def _opened(self) -> sqlite3.Connection:
         with self._translated():
@@ -187,6 +196,7 @@ class Store:
     def _check_or_create(self, connection: sqlite3.Connection) -> None:
         if _number(connection, "application_id") != _APPLICATION_ID:
             self._create(connection)
+        self._check_schema(connection)
         version = _number(connection, "user_version")
         if version > _SCHEMA_VERSION:
             raise InputError(
@@ -199,6 +209,16 @@ class Store:
         if version < _SCHEMA_VERSION:
             self._bring_up(connection)
         connection.execute("PRAGMA journal_mode = WAL")
+
+    def _check_schema(self, connection: sqlite3.Connection) -> None:
+        """Refuses tables, views and triggers that are not ours: reading them may run without end."""
+        with closing(sqlite3.connect(":memory:")) as ours:
+            for statement in (*_SCHEMA.split(";"), *_STEPS.values()):
+                ours.execute(statement)
+            known = set(ours.execute(_OBJECTS).fetchall())
+        others = [row for row in connection.execute(_OBJECTS) if row not in known]
+        if others:
+            raise sqlite3.DatabaseError(f"its {others[0][0]} {str(others[0][1])[:40]!r} is not ours")
 
     def _create(self, connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")

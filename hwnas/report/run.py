@@ -14,6 +14,8 @@ from hwnas.files import read_json
 
 # Beyond this no figure of a network is real, and axes overflow.
 _LARGE = 1e15
+# Short rows are filled up to the header: with a million columns they would fill the memory.
+_MOST_COLUMNS = 1000
 
 
 def _number(value: Any) -> Any:
@@ -294,7 +296,10 @@ def _parsed(path: Path, form: type[ParsedModel]) -> ParsedModel:
 def _progress(path: Path) -> tuple[Progress, ...]:
     try:
         with open(path, encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
+            reader = csv.DictReader(stream)
+            if len(reader.fieldnames or ()) > _MOST_COLUMNS:
+                raise csv.Error(f"it has {len(reader.fieldnames or ()):,} columns")
+            rows = list(reader)
     except OSError as error:
         raise InputError(f"cannot read run file {path}: {error.strerror or error}") from error
     except (UnicodeDecodeError, csv.Error) as error:

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.errors import InputError
-from hwnas.files import read_json, write_json, write_text
+from hwnas.files import checked, read_json, write_json, write_text
 
+_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+_OF_LATENCIES = ("p95", "kind", "predicted")
 # A figure with its kind and its interval: {"value", "kind", ...} as design of front.json has it.
 Figure = Mapping[str, Any]
 
@@ -198,21 +201,31 @@ def read_front(folder: Path) -> Front:
         raise InputError(f"{folder} has no front.json: not a run folder, or its search has not ended yet")
     value = read_json(path, "front")
     try:
-        members = tuple(Member(**entry) for entry in value["candidates"])
-        return Front(
-            space=value["space"],
-            devices=value["devices"],
-            target_latency_ms=value["target_latency_ms"],
-            reference_point=value["reference_point"],
-            hypervolume=float(value["hypervolume"]),
-            members=members,
-            objectives=tuple(value["objectives"]),
-            fronts={name: tuple(ids) for name, ids in value.get("fronts", {}).items()},
-            limits=value.get("limits", {}),
-            fleet=value.get("fleet"),
-            soft=value.get("soft"),
-            certificate=value.get("certificate", {}),
-            dropped=tuple(value["dropped"]),
-        )
+        front = checked(Front, {**value, "members": value["candidates"]})
+        for member in front.members:
+            _check(member)
+        return front
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not a front of this version: {error!r}; run the search again") from error
+
+
+def _check(member: Member) -> None:
+    """Refuses what types do not: an id that is no name of a folder, and figures without a number."""
+    if not _ID.fullmatch(member.id):
+        raise ValueError(f"id {member.id[:80]!r} is no name of a folder")
+    if member.deploy_on not in member.latency_ms:
+        raise ValueError(f"{member.id} has no latency on {member.deploy_on[:80]!r}")
+    figures = [member.accuracy_top1, *member.latency_ms.values()]
+    figures += [one for one in (member.energy_mj, member.accuracy_top1_test) if one is not None]
+    lacking = [name for one in member.latency_ms.values() for name in _OF_LATENCIES if name not in one]
+    if lacking:
+        raise ValueError(f"{member.id} has a latency without {lacking[0]}")
+    numbers = [figure.get("value") for figure in figures]
+    numbers += [figure.get(name, 0.0) for figure in figures for name in ("p95", "low", "high", "predicted")]
+    bits = [one for name in ("weights", "activations") for one in member.bits[name]]
+    if not all(isinstance(one, int | float | None) for one in numbers) or not all(
+        isinstance(one, int | float) and one >= 0 for one in numbers[: len(figures)]
+    ):
+        raise ValueError(f"{member.id} has a figure that is no number")
+    if not all(isinstance(one, int) for one in bits):
+        raise ValueError(f"{member.id} has bits that are no whole numbers")

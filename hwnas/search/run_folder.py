@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from hwnas.errors import InputError
-from hwnas.files import read_json, write_json
+from hwnas.files import parse_json, read_bytes, read_json, write_json
 
 Key = tuple[str, ...]
+
+# A million measurements fill it.
+_MOST_BYTES = 2**30
+_FIGURES = ("accuracy_top1", "standard_error", "value", "n")
 
 
 class Journal:
@@ -57,10 +61,14 @@ class Journal:
 
     def _read(self) -> int:
         whole = 0
-        for number, line in enumerate(self._path.read_bytes().splitlines(keepends=True), 1):
+        for number, line in enumerate(
+            read_bytes(self._path, "journal", _MOST_BYTES).splitlines(keepends=True), 1
+        ):
             try:
-                entry = json.loads(line)
+                entry = parse_json(line)
                 key = tuple(str(part) for part in entry.pop("key"))
+                if not all(isinstance(entry.get(name, 0), int | float) for name in _FIGURES):
+                    raise ValueError
             except (ValueError, KeyError, TypeError, AttributeError):
                 if line.endswith(b"\n"):
                     raise InputError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from hwnas.errors import InputError
+from hwnas.files import read_text
 from hwnas.spaces.mobilenet_recipe import shown
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Said = tuple[tuple[str | int, ...], str]
 Lines = Mapping[tuple[str | int, ...], int] | None
 
-_MOST_BYTES = 1_000_000
+_MOST_BYTES = 2**20
 _MOST_ERRORS = 3
 # More are not listed where one of them is nearly what was written.
 _FEW_FIELDS = 15
@@ -32,20 +33,9 @@ def read_yaml_text(path: Path, what: str) -> str:
         what: the file is about, for messages: `space`, `device`.
 
     Raises:
-        InputError: it cannot be read, is larger than 1 MB, or is not UTF-8.
+        InputError: it cannot be read, is larger than 1 MiB, or is not UTF-8.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"cannot read {what} file {path}: {error.strerror or error}") from error
-    if len(content) > _MOST_BYTES:
-        raise InputError(f"{path} is larger than 1 MB, too large for a {what} file; is it the right file?")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{path} line {line} is not UTF-8 text; is it a {what} file?") from error
+    return read_text(path, f"{what} file", _MOST_BYTES)
 
 
 def validated(model: type[Model], value: Any, where: str, lines: Lines = None) -> Model:

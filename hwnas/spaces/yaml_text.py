@@ -22,6 +22,8 @@ _DEEPEST = 6
 _WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
 _REAL = re.compile(r"[-+]?([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][-+]?[0-9]{1,4})?")
 _BARE = re.compile(r"[A-Za-z0-9_./]([A-Za-z0-9_./ -]*[A-Za-z0-9_./-])?")
+# Zero, which ends names of files, and halves of characters, which no file can be written with.
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
@@ -52,6 +54,8 @@ def parse_yaml(
         mark = error.problem_mark or error.context_mark
         line, says = mark.line + 1 if mark else 1, error.problem or error.context
         raise InputError(f"{where} line {line} is not valid YAML: {says}") from error
+    except (ValueError, OverflowError) as error:  # numbers of characters and versions that are none
+        raise InputError(f"{where} is not valid YAML: {error}") from error
 
 
 def yaml_lines(value: Mapping[str, Any], indent: str = "") -> Iterator[str]:
@@ -122,6 +126,8 @@ class _Reader:
         if event.tag is not None:
             raise self._refusal(event, f"tags such as {event.tag} are not read; write the plain value")
         if isinstance(event, yaml.ScalarEvent):
+            if _UNWRITABLE.search(event.value):
+                raise self._refusal(event, "characters that no text may hold are not read; leave them out")
             return _plain(event.value) if event.style is None else event.value
         if len(path) >= _DEEPEST:
             raise self._refusal(event, f"is nested more than {_DEEPEST} deep, too deep for a {self.what}")

@@ -20,6 +20,7 @@ from hwnas.spaces import get_space
 from hwnas.supernet.info import SupernetInfo
 from hwnas.supernet.model import Supernet
 from hwnas.supernet.official_keys import COUNTER, OFFICIAL_SPACES, official_names, plain
+from hwnas.supernet.pickle_scan import check_pickles
 
 _ADVICE = "save its weights alone, by torch.save({'state_dict': model.state_dict()}, FILE)"
 _FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -226,8 +227,10 @@ def _content(path: Path) -> Any:
     try:
         with open(path, "rb") as opened:
             head = opened.read(9)
-        if head[8:] == b"{" and head[:2] != b"PK":
-            return load_file(path)
+            if head[8:] == b"{" and head[:2] != b"PK":
+                return load_file(path)
+            opened.seek(0)
+            check_pickles(opened)
         return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"cannot read checkpoint {path}: {error.strerror or error}") from error

@@ -21,6 +21,17 @@ _FORMAT = "hwnas-supernet-1"
 _HEADER_LIMIT_BYTES = 16 * 2**20
 # What files of earlier versions do not have, and what stands for it.
 _LATER_FIELDS = {"space_definition": "null", "bits": "[]", "learned_steps": "false", "start": "null"}
+_FORMS = {
+    "space": str,
+    "num_classes": int,
+    "recipe": dict,
+    "data": str,
+    "data_fingerprint": str,
+    "metrics": dict,
+    "learned_steps": bool,
+    "start": dict | None,
+    "space_definition": dict | None,
+}
 _FIELDS = ("space", "num_classes", "image_sizes", "recipe", "data", "data_fingerprint", "metrics")
 
 
@@ -130,17 +141,20 @@ def _info(path: Path, metadata: dict[str, str]) -> SupernetInfo:
             f"'{_FORMAT}'); make one with `hwnas train` or `hwnas import-weights`"
         )
     try:
-        fields: dict[str, Any] = {name: json.loads(metadata[name]) for name in _FIELDS}
-        later = {name: json.loads(metadata.get(name, absent)) for name, absent in _LATER_FIELDS.items()}
-        fields |= later | {"image_sizes": tuple(fields["image_sizes"]), "bits": tuple(later["bits"])}
+        fields: dict[str, Any] = {name: files.parse_json(metadata[name]) for name in _FIELDS}
+        fields |= {
+            name: files.parse_json(metadata.get(name, absent)) for name, absent in _LATER_FIELDS.items()
+        }
+        fields |= {name: tuple(fields[name]) for name in ("image_sizes", "bits")}
         info = SupernetInfo(**fields)
-        ok = isinstance(info.space, str) and isinstance(info.num_classes, int)
-        ok = ok and isinstance(info.space_definition, dict | None) and isinstance(info.start, dict | None)
-        ok = ok and all(isinstance(bits, int) for bits in info.bits) and isinstance(info.learned_steps, bool)
-    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        wrong = [name for name, form in _FORMS.items() if not isinstance(getattr(info, name), form)]
+        wrong += [
+            name for name in ("image_sizes", "bits") if not all(isinstance(one, int) for one in fields[name])
+        ]
+    except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"supernet {path} has damaged metadata ({error!r}); make it anew") from error
-    if not ok:
-        raise InputError(f"supernet {path} has damaged metadata: space or num_classes; make it anew")
+    if wrong:
+        raise InputError(f"supernet {path} has damaged metadata ({', '.join(wrong)}); make it anew")
     return info
 
 

@@ -88,7 +88,7 @@ def test_a_file_without_claims_is_refused(export: Export) -> None:
         ("space_definition", '{"name": "mine"}', "the space's definition"),
         ("space_definition", "7", "must be a JSON object"),
         ("bits", '{"weights": [3], "activations": [3]}', "must be a list of"),
-        ("latency_ms", '{"value": NaN}', "not negative"),
+        ("latency_ms", '{"value": NaN}', "no number of JSON"),
         ("latency_ms", '{"value": "fast"}', "not negative"),
         ("accuracy_top1", "{}", "not negative"),
         ("artefact", "../../lib/evil.so", "beside it"),

@@ -276,7 +276,7 @@ def test_the_first_few_mistakes_are_told_in_the_order_of_the_file(tmp_path: Path
         ("name: a\n\tstem: b", "line 2 is not valid YAML"),
         ("a: 1\nb: \x07", "line 2 is not text"),
         ("? [a, b]\n: 1", "line 1: a field's name must be one word"),
-        ("a: 1\n" * 250_000, "larger than 1 MB"),
+        ("a: 1\n" * 250_000, "at most 1048576 bytes"),
         ("".join(f"a{i}: 1\n" for i in range(20_000)), "has more than 20,000 entries"),
         ("name: " + "9" * 10_000, "line 1: name must be up to 64 of a-z"),
     ],

@@ -14,11 +14,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hwnas.errors import InputError
+from hwnas.files import read_text
 from hwnas.profilers.measurement import Measurement
 from hwnas.spaces import FLOAT_BITS, INPUT, Candidates, Layer, activation_bits, operations
 from hwnas.spaces.yaml_text import parse_yaml
 
 _CONSTANTS = "constants.yaml"
+_MOST_BYTES = 2**20
 _BOUNDARY = "arithmetic, on-chip memory and external memory by a model, and static power where that is given"
 
 Price = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
@@ -71,11 +73,7 @@ def read_energy_model(path: Path | None = None) -> EnergyModel:
         InputError: the file cannot be read, or a field is missing, unknown or out of range.
     """
     path = path or Path(str(files("hwnas.profilers.energy") / _CONSTANTS))
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the constants of energy {path}: {error}") from error
-    value, _ = parse_yaml(text, str(path))
+    value, _ = parse_yaml(read_text(path, "the constants of energy", _MOST_BYTES), str(path))
     try:
         return EnergyModel.model_validate(value)
     except ValidationError as error:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import get_args
 
 from hwnas.errors import InputError
-from hwnas.files import write_text
+from hwnas.files import read_text, write_text
 from hwnas.profilers.tables import BlockCost, BlockTable, block_key, describe
 from hwnas.spaces import FLOAT_BITS, Layer
 from hwnas.spaces.layer import Activation, LayerKind
@@ -135,7 +135,7 @@ class _Reading:
         if self.header is None:
             self.header = cells
             _check_header(cells)
-        elif sorted(self.header) != sorted(COLUMNS):
+        elif len(self.header) != len(COLUMNS) or sorted(self.header) != sorted(COLUMNS):
             return  # One error about the header says it all.
         elif len(cells) != len(self.header):
             raise ValueError(f"must have {len(self.header)} columns, but has {len(cells)}")
@@ -198,17 +198,12 @@ def _layer(row: Mapping[str, str]) -> Layer:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise InputError(f"block table {path} must be at most {MAX_FILE_BYTES >> 20} MiB; is it a table?")
-        return path.read_text(encoding="utf-8-sig").split("\n")
-    except OSError as error:
-        raise InputError(f"cannot read block table {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"block table {path} must be UTF-8 text, but byte {error.start} is not") from error
+    return read_text(path, "block table", MAX_FILE_BYTES).split("\n")
 
 
 def _check_header(cells: Sequence[str]) -> None:
+    if len(cells) > 2 * len(COLUMNS):
+        raise ValueError(f"the header must be {','.join(COLUMNS)}, but has {len(cells):,} columns")
     if sorted(cells) != sorted(COLUMNS):
         missing = [name for name in COLUMNS if name not in cells]
         extra = [name for name in cells if name not in COLUMNS or cells.count(name) > 1]

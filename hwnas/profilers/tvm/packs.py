@@ -9,6 +9,7 @@ import hashlib
 import json
 import lzma
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -27,6 +28,18 @@ SHIPPED = Path(__file__).parent / "packs"
 _FORMAT = 2  # 1 had `mcpu` for a target
 _MAX_FILE_BYTES = 8 << 20
 _MAX_TEXT_BYTES = 64 << 20
+_WORD = re.compile(r"(?![.])[A-Za-z0-9 ._+@,()-]{0,128}")
+# What tuners write; TVM knows more, such as `pragma_import_llvm`, which links in any code.
+_INSTRUCTIONS = {
+    *("AddUnitLoop", "Annotate", "Bind", "CacheRead", "CacheWrite", "ComputeAt", "ComputeInline"),
+    *("DecomposeReduction", "EnterPostproc", "Fuse", "GetChildBlocks", "GetConsumers"),
+    *("GetLoops", "GetOutputBlocks", "GetProducers", "GetSBlock", "Parallel", "RFactor"),
+    *("Reorder", "ReverseComputeAt", "ReverseComputeInline", "SampleCategorical"),
+    *("SampleComputeLocation", "SamplePartitionedTile", "SamplePerfectTile", "SetScope", "Split"),
+    *("StorageAlign", "Unannotate", "Unroll", "Vectorize"),
+}
+_ANNOTATIONS = frozenset({"pragma_auto_unroll_max_step", "pragma_unroll_explicit"})
+_TUNERS_OWN = "meta_schedule."
 
 
 @dataclass(frozen=True)
@@ -187,7 +200,7 @@ def read_pack(path: Path) -> Pack:
         InputError: the file is missing, damaged, too large, or not a pack.
     """
     try:
-        value = json.loads(_unpacked(path))
+        value = files.parse_json(_unpacked(path))
         if value["format"] not in (1, _FORMAT):
             raise ValueError(f"format {value['format']!r}, but this hwnas reads 1 and {_FORMAT}")
         return Pack(
@@ -198,7 +211,7 @@ def read_pack(path: Path) -> Pack:
             made=_text(value, "made"),
             schedules=dict(_schedules(value["kernels"])),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(
             f"schedule pack {path} is not one of ours ({type(error).__name__}: {error}); "
             "delete it or make it again"
@@ -232,8 +245,9 @@ def _target(value: Mapping[str, Any]) -> Target:
 
 
 def _text(value: Mapping[str, Any], name: str) -> str:
-    if not isinstance(value[name], str):
-        raise TypeError(f"{name} must be text")
+    """A word of a pack: it may become a part of the name of a folder, or reach a compiler."""
+    if not isinstance(value[name], str) or not _WORD.fullmatch(value[name]):
+        raise ValueError(f"{name} must be a plain word")
     return str(value[name])
 
 
@@ -242,4 +256,15 @@ def _schedules(kernels: Mapping[str, Any]) -> Iterator[tuple[str, Schedule]]:
         best_us, trace = float(value["best_us"]), value["trace"]
         if not (math.isfinite(best_us) and best_us > 0 and isinstance(trace, list) and len(trace) == 2):
             raise ValueError(f"kernel {key} has no usable schedule")
+        for instruction in trace[0]:
+            _check_instruction(key, *instruction)
         yield key, Schedule(trace, best_us, int(value["trials"]))
+
+
+def _check_instruction(key: str, kind: str, inputs: list[Any], attributes: list[Any], *_: Any) -> None:
+    """Refuses what no tuner of ours writes: some annotations bring code of their own into a kernel."""
+    if kind not in _INSTRUCTIONS:
+        raise ValueError(f"kernel {key} has the instruction {str(kind)[:40]!r}")
+    named = attributes if kind in ("Annotate", "Unannotate") else ()
+    if not all(str(name) in _ANNOTATIONS or str(name).startswith(_TUNERS_OWN) for name in named):
+        raise ValueError(f"kernel {key} has the annotation {str(attributes)[:60]}")

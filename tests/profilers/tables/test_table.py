@@ -231,7 +231,7 @@ class TestFile:
             (HEADER.encode(), "there must be at least one block"),
             (CONV.encode(), "line 1: the header must be"),
             (b"kind,latency_ms\nconv,1\n", "missing: in_channels"),
-            (b"\x80\x04\x95pickle", "must be UTF-8 text"),
+            (b"\x80\x04\x95pickle", "line 1 is not UTF-8 text"),
             (
                 b"# batch: 0\n" + HEADER.encode() + b"\n" + CONV.encode(),
                 "line 1: batch must be a whole number",

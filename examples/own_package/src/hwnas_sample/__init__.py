@@ -1,0 +1,1 @@
+"""What another package adds to hwnas: see pyproject.toml for how it is found."""
