@@ -19,6 +19,7 @@ class Roofline(CostModel):
 
     title = "sample chip, roofline"
     bits = (8, 4)
+    pairs = ((8, 8), (4, 4))
     batch = 1
     energy_source: EnergySource = "modelled"
     energy_boundary = "the chip"
