@@ -3,6 +3,7 @@
     python benchmarks/search_public.py --data FOLDER [--seeds 10] [--budgets 100 500 1000 10000 100000]
         [--cost macs titan_rtx_64] [--out FILE.csv]
     python benchmarks/search_public.py --data FOLDER --throughput
+    python benchmarks/search_public.py --data FOLDER --exact
 
 The space is Once-for-All's at 224 px, 2 x 10^19 networks less those of other sizes. Accuracy is a
 link-additive ridge on ImageNet accuracies (DyNAS-T); cost is MACs, or a sum over blocks fitted on
@@ -213,6 +214,49 @@ def throughput(name: str, bits: tuple[int, ...], evaluations: int = 50_000) -> N
     print(f"{name}, bits {bits}, predictors {models}: {found.priced} at {rate:9.0f} a second", flush=True)
 
 
+def exact_times() -> None:
+    """CPU time and memory of exact fronts of the whole space: block tables that look like real ones."""
+    import resource
+
+    from hwnas.predictors import AdditiveTerms
+    from hwnas.search.additive import exact_candidates
+    from hwnas.spaces import get_space
+    from hwnas.spaces.bits import alike, crossed
+
+    space = get_space("ofa-mobilenetv3-w1.0")
+    rng = np.random.default_rng(0)
+    work = np.append(space.cost_table.macs[:-1] / 1e6, 0.0)
+    speed = np.append(1 + 0.3 * rng.random(len(work) - 1), 0.0)
+    weight = rng.random((len(space.slots), 1))
+
+    def latency(weight_bits: int, activation_bits: int) -> Floats:
+        share = weight_bits * activation_bits / 64
+        noise = 1 + 0.1 * np.random.default_rng([weight_bits, activation_bits]).random(len(work))
+        return np.broadcast_to(
+            (work * speed * share + 0.3 * (work > 0)) * noise, (len(space.slots), len(work))
+        )
+
+    def quality(weight_bits: int, activation_bits: int) -> Floats:
+        loss = 0.6 * (1 / weight_bits**2 + 1 / activation_bits**2) * (work > 0)
+        noise = 0.01 * np.random.default_rng([weight_bits, activation_bits, 1]).random(
+            (len(space.slots), len(work))
+        )
+        return np.log1p(work) * weight - loss * (0.5 + weight) + noise * (work > 0)
+
+    sizes = np.linspace(0, 1, len(space.image_sizes))
+    cost = AdditiveTerms(space, "latency_ms", 0 * sizes, latency, lambda sums: sums, True)
+    score = AdditiveTerms(space, "accuracy_top1", sizes, quality, lambda sums: sums, True)
+    for what, pairs in [("8 bits", alike((8,))), ("4 x 4 bitwidths", crossed((8, 6, 4, 2), (8, 6, 4, 2)))]:
+        started = time.process_time()
+        found = exact_candidates(Genome(space, pairs), cost, score)
+        seconds = time.process_time() - started
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        print(
+            f"exact front, {what}: {len(found.cost)} networks, {seconds:.2f} CPU s, peak {peak:.0f} MB",
+            flush=True,
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -224,7 +268,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="append rows to this CSV as they are known")
     parser.add_argument("--growth", type=int, nargs="*", default=[], help="time our search to so many")
     parser.add_argument("--throughput", action="store_true", help="time the default predictors, no more")
+    parser.add_argument("--exact", action="store_true", help="time exact fronts of all sizes, no more")
     arguments = parser.parse_args()
+    if arguments.exact:
+        exact_times()
+        return
     if arguments.throughput:
         for space, bits in [("demo", (32,)), ("demo", (32, 8)), ("ofa-mobilenetv3-w1.0", (32,))]:
             throughput(space, bits)

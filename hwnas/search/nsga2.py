@@ -47,6 +47,8 @@ class Nsga2:
         smallest, largest: parents kept: a tenth of what was priced, within these.
         share: parents kept beyond `largest` where that share of what was priced is more, at most
             `most`: the cost of a candidate does not depend on how many came before.
+        batch: children a generation: a tenth of what was priced, within these; past the second, twice
+            `share` of what was priced, at most `most`, since longer arrays cost less a candidate.
         seeds: compound-scaled vectors in the first generation.
 
     Source: Deb et al. (2002), with unbounded duplicate elimination on canonical vectors, mating
@@ -76,7 +78,7 @@ class Nsga2:
             apart = crowding(objectives, rank)
             rows = np.lexsort((-apart, rank))[:kept]
             vectors, objectives, violation = vectors[rows], objectives[rows], violation[rows]
-            wanted = int(np.clip(ledger.priced // 10, *self.batch))
+            wanted = int(np.clip(tenth, self.batch[0], max(self.batch[1], min(self.most, 2 * part))))
             drawn = children(vectors, objectives, rank[rows], apart[rows], wanted, layout, self.breeding, rng)
             fresh = ledger.fresh(drawn)[: ledger.left]
             idle = 0 if len(fresh) else idle + 1
