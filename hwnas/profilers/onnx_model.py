@@ -134,8 +134,7 @@ class _Writer:
             return tensor
         scale = self._constant(f"{tensor}.scale", np.float32(quantizer.scale))
         if self._dialect == "qonnx":
-            bits = int(quantizer.levels).bit_length()
-            return self._quant(tensor, scale, quantizer.zero_point, bits, signed=False, made=f"{tensor}.dq")
+            return self._quant_map(tensor, scale, quantizer)
         zero = self._constant(f"{tensor}.zero_point", np.uint8(quantizer.zero_point))
         integers = f"{tensor}.q"
         self._add("QuantizeLinear", [tensor, scale, zero], integers)
@@ -201,7 +200,7 @@ class _Writer:
         names = [self._dequantized(f"{name}.weight", integers, scales, layer.weight_bits)]
         if bias is None:
             return names
-        if reads is None or self._dialect == "qonnx":
+        if reads is None:
             return [*names, self._constant(f"{name}.bias", bias)]
         of_bias = quantized_bias(bias, scales, reads.scale)
         of_bias_scales = bias_scales(scales, reads.scale)
@@ -213,7 +212,8 @@ class _Writer:
             shape = [-1 if one == axis else 1 for one in range(integers.ndim)]
             by_slice = scales.reshape(shape)
             floats = self._constant(f"{name}.float", np.asarray(integers * by_slice, np.float32))
-            return self._quant(floats, self._constant(f"{name}.scale", by_slice), 0, bits, True, name)
+            scale = self._constant(f"{name}.scale", by_slice)
+            return self._quant(floats, scale, 0, bits, signed=True, made=name, narrow=True)
         held = f"{name}.q"
         if self._dialect == "int4" and bits <= _INT4_BITS:
             packed = helper.make_tensor(held, TensorProto.INT4, integers.shape, integers.ravel().tolist())
@@ -222,11 +222,33 @@ class _Writer:
             self._constant(held, integers)
         return self._add("DequantizeLinear", [held, self._constant(f"{name}.scale", scales)], name, axis=axis)
 
-    def _quant(self, tensor: str, scale: str, zero_point: int, bits: int, signed: bool, made: str) -> str:
-        """Adds a node that quantizes and dequantizes; ranges of weights are narrow, those of maps whole."""
+    def _quant_map(self, tensor: str, scale: str, quantizer: ActivationQuantizer) -> str:
+        """Adds what quantizes an activation.
+
+        `Quant` adds the zero point before it rounds, Q/DQ after: halves then go the other way where it is
+        odd, and an image of bytes is full of halves. So a first node rounds, a bit wider and around zero;
+        the second finds whole numbers and sets the range.
+        """
+        bits, zero_point = int(quantizer.levels).bit_length(), quantizer.zero_point
+        if zero_point:
+            tensor = self._quant(tensor, scale, 0, bits + 1, signed=True, made=f"{tensor}.rounded")
+        made = tensor.removesuffix(".rounded") + ".dq"
+        return self._quant(tensor, scale, zero_point, bits, signed=False, made=made)
+
+    def _quant(
+        self,
+        tensor: str,
+        scale: str,
+        zero_point: int,
+        bits: int,
+        signed: bool,
+        made: str,
+        narrow: bool = False,
+    ) -> str:
+        """Adds a node that quantizes and dequantizes."""
         zero = self._constant(f"{made}.zero_point", np.float32(zero_point))
         width = self._constant(f"{made}.bits", np.float32(bits))
-        attributes = {"signed": int(signed), "narrow": int(signed), "rounding_mode": "ROUND"}
+        attributes = {"signed": int(signed), "narrow": int(narrow), "rounding_mode": "ROUND"}
         node = helper.make_node(
             "Quant", [tensor, scale, zero, width], [made], name=made, domain=QONNX_DOMAIN, **attributes
         )

@@ -99,3 +99,28 @@ def test_an_unknown_format_is_refused() -> None:
     assert checked_formats(["qonnx", "torch", "qonnx"]) == ("qonnx", "torch")
     with pytest.raises(InputError, match=f"must be one of {', '.join(FORMATS)}, but got 'tflite'"):
         checked_formats(["tflite"])
+
+
+@pytest.mark.slow
+def test_tvm_writes_a_library_of_floating_point(tmp_path: Path) -> None:
+    path, reason = write_format("tvm", prepared(32, 32), SPACE, tmp_path, images(), {})
+    if reason and "usable" in reason:
+        pytest.skip(reason)
+    assert (path, reason) == (tmp_path / "model-tvm.so", None)
+    assert [one.name for one in tmp_path.iterdir()] == ["model-tvm.so"]
+
+
+@pytest.mark.slow
+def test_the_qonnx_package_runs_the_file_as_onnx_runtime_runs_its_qdq_twin(tmp_path: Path) -> None:
+    wrapper = pytest.importorskip("qonnx.core.modelwrapper")
+    execution = pytest.importorskip("qonnx.core.onnx_exec")
+    shapes = pytest.importorskip("qonnx.transformation.infer_shapes")
+    one, x = prepared(), images(8)
+    path, _ = write_format("qonnx", one, SPACE, tmp_path, x, {})
+    model = wrapper.ModelWrapper(str(path))
+    model.set_tensor_shape("input", list(x.shape))
+    model = model.transform(shapes.InferShapes())
+    found = execution.execute_onnx(model, {"input": x})["logits"]
+    with torch.inference_mode():
+        want = one.module(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(found, want, rtol=0, atol=0.05 * np.abs(want).max())

@@ -290,7 +290,7 @@ class TestDialects:
 
     @staticmethod
     def mixed(seed: int = 3) -> Network:
-        """A small demo network of 4, 6 and 8 bits, with ranges on which no product is a tie."""
+        """A small demo network of 4, 6 and 8 bits, with ranges that are no round numbers."""
         space, rng = get_space("demo"), np.random.default_rng(seed)
         weights, activations = (rng.choice([4, 6, 8], size=(1, len(space.slots))) for _ in "wa")
         genome = space.genomes([space.smallest()])
@@ -332,8 +332,7 @@ class TestDialects:
         images = self.images(network)
         want = file_logits(onnx_model(network).SerializeToString(), threads=1)(images)
         found = file_logits(lowered(model).SerializeToString(), threads=1)(images)
-        np.testing.assert_allclose(found, want, rtol=0, atol=5e-2 * np.abs(want).max())
-        assert (found.argmax(axis=1) == want.argmax(axis=1)).mean() >= 7 / 8
+        np.testing.assert_allclose(found, want, rtol=0, atol=2e-2 * np.abs(want).max())
 
     def test_quant_nodes_carry_the_bits_of_the_policy(self) -> None:
         network = self.mixed()
