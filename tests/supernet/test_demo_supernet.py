@@ -26,10 +26,10 @@ def test_it_is_small_and_tells_networks_apart() -> None:
 
 def test_it_was_trained_by_the_default_recipes_on_the_built_in_digits() -> None:
     info = read_info(demo_supernet_path())
-    first = info.recipe if info.start is None else info.start["recipe"]
-    assert first == TrainRecipe().to_json()
-    if info.start is not None:  # tuned for few bits
-        assert info.recipe == preset("quantization-aware", get_space("demo")).to_json()
+    assert info.start is not None
+    assert info.start["recipe"] == TrainRecipe().to_json()
+    assert info.recipe == preset("quantization-aware", get_space("demo")).to_json()
+    assert (info.bits, info.learned_steps) == ((4, 6, 8), False)
     assert (info.data, info.data_fingerprint) == ("digits", digits().fingerprint)
 
 

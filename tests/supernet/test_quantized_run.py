@@ -76,16 +76,17 @@ def test_the_supernet_equals_the_network_that_devices_and_files_get(space, image
 @pytest.mark.skipif(not demo_supernet_path().exists(), reason="the demo supernet is not in this checkout")
 def test_a_trained_supernet_agrees_with_its_networks_at_few_bits() -> None:
     supernet = load_supernet(demo_supernet_path())
-    few_digits = digits(sizes=SplitSizes(train=2, calibrate=150, validate=200, test=2))
-    evaluator = Evaluator(supernet, few_digits, calibrate_images=150, batch_size=200)
+    few_digits = digits(sizes=SplitSizes(train=2, calibrate=2, validate=200, test=2))
+    evaluator = Evaluator(supernet, few_digits, batch_size=200)
     for architecture, bits in drawn_policies(supernet.space, 2, (4, 8)):
-        one = Candidates.of_json(supernet.space, [{**architecture.to_json(), "bits": bits.to_json()}])
+        layers = own_layers(supernet.space, architecture, bits)
         ((x, _),) = evaluator.batches("validate", architecture["r"], 200)
+        network = calibrated(supernet.extract(architecture, bits), layers, [x])
         with torch.inference_mode():
-            found = evaluator.prepare(one, 0).module(x).argmax(1)
-            # Statistics and ranges of the batch at hand stand for those of the calibrate split.
+            found = FoldedNetwork(network)(x).argmax(1)
             elastic = supernet.train()(x, architecture, bits).argmax(1)
-        assert (found == elastic).float().mean() > 0.9
+        # Biases are integers in the network, which tips some roundings at 4 bits.
+        assert (found == elastic).float().mean() > 0.95
         supernet.eval()
 
 
