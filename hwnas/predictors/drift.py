@@ -82,7 +82,7 @@ def _are_sorted(predicted: Floats) -> bool:
     if np.ptp(predicted) == 0:
         return True
     likeness = abs(float(np.corrcoef(ranks[:-1], ranks[1:])[0, 1]))
-    return likeness > max(_ALIKE, 4 / len(ranks) ** 0.5)
+    return likeness > max(_ALIKE, float(4 / len(ranks) ** 0.5))
 
 
 def _told(errors: Floats, reach: int) -> Floats:
