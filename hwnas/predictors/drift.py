@@ -16,6 +16,8 @@ from hwnas.predictors.features import Floats
 _REACHES = (1, 2, 4, 8, 16, 32, 64)
 # Drift has to explain so much of the mean error to be believed: chance does not.
 _CLEARLY, _FEWEST = 0.9, 40
+# Neighbours whose predictions correlate more than this are not in a random order.
+_ALIKE = 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +52,13 @@ def find_drift(values: Floats, predicted: Floats) -> Drift | None:
         values: measured, above zero, in the order of time.
         predicted: for each, by a fit that has not seen it, above zero.
 
-    A value's own error is not used to tell its drift, so that noise is not taken for drift.
+    A value's own error is not used to tell its drift, so that noise is not taken for drift. Where
+    neighbours are alike themselves, as in a sorted file, their errors would be alike without any
+    drift: none is then sought.
     """
     if len(values) < _FEWEST or not (predicted > 0).all() or not (values > 0).all():
+        return None
+    if _are_sorted(predicted):
         return None
     errors = np.log(values / predicted)
     best, reach, left = errors * 0, 0, np.inf
@@ -68,6 +74,15 @@ def find_drift(values: Floats, predicted: Floats) -> Drift | None:
         return None
     # Most of the time a machine is itself: the median drift is none.
     return Drift(np.exp(best - np.median(best)), reach, 100 * plain, 100 * left)
+
+
+def _are_sorted(predicted: Floats) -> bool:
+    """Whether neighbours are more alike than those of a random order."""
+    ranks = np.argsort(np.argsort(predicted, kind="stable")).astype(np.float64)
+    if np.ptp(predicted) == 0:
+        return True
+    likeness = abs(float(np.corrcoef(ranks[:-1], ranks[1:])[0, 1]))
+    return likeness > max(_ALIKE, float(4 / len(ranks) ** 0.5))
 
 
 def _told(errors: Floats, reach: int) -> Floats:

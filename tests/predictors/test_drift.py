@@ -30,6 +30,15 @@ def test_slow_spells_are_found_and_measured() -> None:
     assert drift.left_percent < 3 < drift.error_percent
 
 
+def test_a_sorted_file_has_no_drift() -> None:
+    rng = np.random.default_rng(2)
+    truth = np.sort(rng.lognormal(size=300))
+    # A predictor that is too low for large networks errs alike on neighbours.
+    assert find_drift(truth, truth**0.9) is None
+    shuffle = rng.permutation(300)
+    assert find_drift(truth[shuffle], truth[shuffle] ** 0.9) is None
+
+
 def test_a_fit_in_order_sees_through_slow_spells(demo: Space) -> None:
     candidates, fresh = drawn(demo, 240, 0), drawn(demo, 300, 1)
     latency = true_latency_ms(candidates, 0) * _slow_spells(240)

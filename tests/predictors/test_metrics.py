@@ -48,3 +48,28 @@ def test_figures_that_are_not_defined_are_none() -> None:
 def test_truth_that_cannot_be_compared_is_refused(truth: list[float]) -> None:
     with pytest.raises(InputError):
         score(_prediction([1.0, 2.0]), truth)
+
+
+def test_the_best_found_are_counted_as_in_gates() -> None:
+    truth = np.arange(1.0, 101.0)
+    guess = truth.copy()
+    # The five predicted to be fastest are truly the 11th to 15th.
+    guess[10:15] = 0.1 * np.arange(1, 6)
+    got = score(_prediction(guess.tolist()), truth.tolist())
+    assert (got.n_at_5, got.n_at_10) == (11, 1)
+    assert got.p_at_5_percent == 0.0
+    assert got.p_at_10_percent == 0.5
+
+
+def test_the_best_accuracies_are_the_largest() -> None:
+    truth = np.arange(1.0, 101.0)
+    got = score(_prediction(truth.tolist()), truth.tolist(), metric="accuracy_top1")
+    assert (got.n_at_5, got.p_at_5_percent) == (1, 1.0)
+    opposite = score(_prediction((-truth).tolist()), truth.tolist(), metric="accuracy_top1")
+    assert (opposite.n_at_5, opposite.p_at_5_percent) == (96, 0.0)
+
+
+def test_constant_predictions_find_nothing() -> None:
+    got = score(_prediction([1.0] * 50), np.arange(1.0, 51.0).tolist())
+    assert got.n_at_5 == 46
+    assert got.p_at_10_percent == 0.0
