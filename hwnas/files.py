@@ -3,6 +3,7 @@
 And read without trusting them: so many bytes at most, and JSON of figures that are finite.
 """
 
+import codecs
 import json
 import math
 import os
@@ -98,9 +99,9 @@ def read_text(path: Path, what: str, most_bytes: int = MAX_FILE_BYTES) -> str:
     Raises:
         InputError: also where it is not UTF-8; the message names the line.
     """
-    content = read_bytes(path, what, most_bytes)
+    content = read_bytes(path, what, most_bytes).removeprefix(codecs.BOM_UTF8)
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise InputError(f"{what} {path} line {line} is not UTF-8 text; is it the right file?") from error

@@ -356,3 +356,22 @@ def _spoil_pack(folder: Path, change: Any) -> None:
     value = json.loads(lzma.decompress(lay("pack", folder)["p.json.xz"]))
     change(value)
     (folder / "p.json.xz").write_bytes(lzma.compress(json.dumps(value).encode(), preset=0))
+
+
+@pytest.mark.parametrize("said", ["../../climbed", "/tmp/x", "a b", "", "..", "x" * 100, "znver4\n"])
+def test_a_server_whose_processor_is_a_path(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    from types import SimpleNamespace
+
+    from hwnas.errors import UnavailableError
+    from hwnas.profilers.tvm import remote_machine
+    from hwnas.profilers.tvm.remote_tracker import parse_address
+
+    says = {"target.llvm_get_system_cpu": said, "target.llvm_get_system_triple": "aarch64-linux-gnu"}
+    session = SimpleNamespace(get_function=lambda name: lambda: says[name])
+    monkeypatch.setattr(remote_machine, "lend", lambda *_, **__: SimpleNamespace(session=session))
+    with pytest.raises(UnavailableError, match="no plain name"):
+        remote_machine.ask(parse_address("127.0.0.1:9190/pi"))
+    says["target.llvm_get_system_cpu"] = "cortex-a72"
+    found = remote_machine.ask(parse_address("127.0.0.1:9190/pi"))
+    assert found is not None
+    assert found.cpu == "cortex-a72"

@@ -1,6 +1,7 @@
 """What a server's processor is: asked from the server where its TVM can tell."""
 
 import platform
+import re
 from dataclasses import dataclass
 
 from hwnas.errors import UnavailableError
@@ -19,6 +20,7 @@ _LLVM_NAMES = {
     "sse4_2": "sse4.2",
 }
 _ASK_S = 20.0
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def ask(address: Address) -> RemoteMachine | None:
     """Returns what the next free server says that it is; None where it cannot, being without LLVM.
 
     Raises:
-        UnavailableError: no server answers, or it does not run Linux.
+        UnavailableError: no server answers, it does not run Linux, or says what is no name.
     """
     remote = lend(address, _ASK_S, session_s=_ASK_S).session
     try:
@@ -57,6 +59,12 @@ def ask(address: Address) -> RemoteMachine | None:
         triple = str(remote.get_function("target.llvm_get_system_triple")())
     except AttributeError:
         return None
+    for said in (cpu, triple):  # they become names of folders, and words for a compiler
+        if not _PLAIN.fullmatch(said):
+            raise UnavailableError(
+                f"a server of {SCHEME}{address} names its processor {said[:60]!r}, which is no plain name; "
+                "connect only to servers that you trust"
+            )
     if "linux" not in triple:
         raise UnavailableError(f"servers must run Linux, but one of {SCHEME}{address} says '{triple}'")
     return RemoteMachine(cpu, triple)

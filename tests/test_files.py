@@ -1,0 +1,90 @@
+"""Files read with a cap, JSON of finite numbers, and values held against dataclasses."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwnas.errors import MOST_CHARACTERS, InputError
+from hwnas.files import checked, parse_json, read_bytes, read_json, read_text
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+whole = st.integers(-(2**63), 2**64 - 1)
+text = st.text(st.characters(exclude_categories=["Cs"]))
+values = st.recursive(
+    st.none() | st.booleans() | whole | finite | text,
+    lambda inner: st.lists(inner) | st.dictionaries(text, inner),
+)
+
+
+@given(values)
+def test_what_json_can_say_is_parsed_as_python_does(value: Any) -> None:
+    written = json.dumps(value)
+    assert parse_json(written) == json.loads(written) == value
+    assert parse_json(json.dumps(value, ensure_ascii=False).encode()) == value
+
+
+@given(values, st.sampled_from([math.nan, math.inf, -math.inf, 2**64, -(2**63) - 1, 10**400, "\ud800"]))
+def test_what_could_not_be_written_again_is_refused_wherever_it_stands(value: Any, other: Any) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_json(json.dumps({"a": [value, {"b": other}]}))
+
+
+@pytest.mark.parametrize("number", ["1e308", "-1.7e+308", "1e-400", "0." + "1" * 400, "9007199254740993"])
+def test_numbers_that_are_large_or_long_but_fit(number: str) -> None:
+    assert parse_json(number) == json.loads(number)
+
+
+def test_a_file_is_read_up_to_its_cap(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"12345")
+    assert read_bytes(path, "numbers", 5) == b"12345"
+    with pytest.raises(InputError, match=r"numbers .* must be at most 4 bytes"):
+        read_bytes(path, "numbers", 4)
+    with pytest.raises(InputError, match="cannot read numbers"):
+        read_bytes(tmp_path, "numbers")
+    path.write_bytes(b"\xef\xbb\xbfone\ntw\xff")
+    with pytest.raises(InputError, match="line 2 is not UTF-8"):
+        read_text(path, "words")
+    path.write_bytes(b"\xef\xbb\xbfone")
+    assert read_text(path, "words") == "one"
+    path.write_text('{"a": NaN}')
+    with pytest.raises(InputError, match="is not valid JSON: NaN is no number"):
+        read_json(path, "facts")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thing:
+    sizes: tuple[float, ...]
+    kind: Literal["one", "other"] = "one"
+    count: int = 0
+
+
+def test_a_value_becomes_a_dataclass_or_is_refused_by_field() -> None:
+    assert checked(Thing, {"sizes": [1, 2.5], "later": 1}) == Thing(sizes=(1.0, 2.5))
+    for value, says in (
+        ({}, "sizes: "),
+        ({"sizes": ["1"]}, r"sizes\.0: "),
+        ({"sizes": [True]}, r"sizes\.0: "),
+        ({"sizes": [], "kind": "none"}, "kind: "),
+        ({"sizes": [], "count": 1.5}, "count: "),
+        ([], "Thing: "),
+        (None, "Thing: "),
+    ):
+        with pytest.raises(ValueError, match=says):
+            checked(Thing, value)
+
+
+@pytest.mark.parametrize("length", [0, 1, MOST_CHARACTERS, MOST_CHARACTERS + 1, 100_000])
+def test_a_long_message_keeps_its_ends(length: int) -> None:
+    long = "".join(chr(97 + number % 26) for number in range(length))
+    shown = str(InputError(long))
+    assert len(shown) <= MOST_CHARACTERS + 10
+    assert shown.startswith(long[:900])
+    assert shown.endswith(long[-900:])
+    assert (shown == long) == (length <= MOST_CHARACTERS)
