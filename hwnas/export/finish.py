@@ -213,7 +213,7 @@ class Finish:
         dropped: list[dict[str, Any]] = []
         for member in front.members:
             one, gate = taken[member.id], gated[member.id]
-            figure = latency_figure(one, member.latency_ms[member.deploy_on]["predicted"])
+            figure = latency_figure(one, member.latency_ms[member.deploy_on].get("predicted"))
             fresh = replace(
                 member,
                 latency_ms={**member.latency_ms, member.deploy_on: figure},
@@ -251,7 +251,7 @@ class Finish:
     def _write_manifest(
         self, member: Member, gate: Gated, taken: Measurement, artefact: str, twin: dict[str, Any] | None
     ) -> None:
-        predicted = member.latency_ms[member.deploy_on]["predicted"]
+        predicted = member.latency_ms[member.deploy_on].get("predicted")
         planned = self._device(member).planned_memory(self._candidate(member).layers(0))
         manifest = Manifest(
             id=member.id,

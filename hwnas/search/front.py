@@ -16,7 +16,7 @@ from hwnas.errors import InputError
 from hwnas.files import checked, read_json, write_json, write_text
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
-_OF_LATENCIES = ("p95", "kind", "predicted")
+_OF_LATENCIES = ("p95", "kind")
 # A figure with its kind and its interval: {"value", "kind", ...} as design of front.json has it.
 Figure = Mapping[str, Any]
 
