@@ -8,6 +8,7 @@ from hwnas.plugins import find, known_names
 from hwnas.spaces.space import Space
 
 ENTRY_POINT_GROUP = "hwnas.spaces"
+_MOST_CLASSES = 1_000_000
 
 
 def space_names() -> list[str]:
@@ -24,14 +25,16 @@ def get_space(name: str, num_classes: int | None = None) -> Space:
         num_classes: outputs of the classifier; None takes the space's own default.
 
     Raises:
-        InputError: no such space (with the nearest name), or fewer than two classes.
+        InputError: no such space (with the nearest name), fewer than two classes, or a million and more.
     """
     check_classes(num_classes)
     return find(_built_in(), ENTRY_POINT_GROUP, "space", name)(num_classes)
 
 
 def check_classes(num_classes: int | None) -> None:
-    """Raises InputError for fewer than two classes."""
+    """Raises InputError for fewer than two classes, or more than any data set has."""
+    if num_classes is not None and num_classes > _MOST_CLASSES:
+        raise InputError(f"a classifier has at most {_MOST_CLASSES:,} classes, but got {num_classes}")
     if num_classes is not None and num_classes < 2:
         raise InputError(f"a classifier needs at least 2 classes, but got {num_classes}")
 

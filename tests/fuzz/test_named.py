@@ -146,6 +146,16 @@ def test_a_safetensors_tensor_that_claims_terabytes(tmp_path: Path) -> None:
     refused("supernet", tmp_path)
 
 
+def test_a_supernet_of_more_classes_than_memory_has_bytes(tmp_path: Path) -> None:
+    content = lay("supernet", tmp_path)["net.safetensors"]
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"]["num_classes"] = str(10**18)
+    made = json.dumps(header).encode()
+    (tmp_path / "net.safetensors").write_bytes(struct.pack("<Q", len(made)) + made + content[8 + size :])
+    refused("supernet", tmp_path, "classes")
+
+
 # --- ONNX
 
 
