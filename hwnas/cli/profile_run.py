@@ -1,6 +1,7 @@
 """What `hwnas profile` does, from its options to the figures it shows."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,9 +9,15 @@ from typing import TYPE_CHECKING, Any
 from hwnas.errors import InputError
 
 if TYPE_CHECKING:
+    from hwnas.predictors import FittedPredictor
     from hwnas.profilers import Device, Measurement, Protocol, Store
     from hwnas.progress import Progress
     from hwnas.spaces import Candidates, Space
+
+# Up to so many measurements other devices are asked what they know, and networks are chosen with care.
+_FEW = 40
+# Networks that those few are chosen from.
+_CHOSEN_FROM = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +90,7 @@ def run(request: Request, device: "Device", space: "Space", progress: "Progress"
     from hwnas.cli.profile_show import result_of
     from hwnas.cli.profile_table import block_table_of
     from hwnas.predictors import fit_and_score
-    from hwnas.predictors.places import predictor_path
+    from hwnas.predictors.places import known_predictors, predictor_path
     from hwnas.profilers import Protocol, Store, default_store_path
     from hwnas.profilers.breakdown import breakdown
     from hwnas.profilers.energy.choice import asked_energy
@@ -92,7 +99,8 @@ def run(request: Request, device: "Device", space: "Space", progress: "Progress"
     request = replace(request, bits=_usable_bits(device, request.bits))
     energy = asked_energy(request.energy, device)
     protocol = Protocol(energy=None if isinstance(energy, EnergyModel) else energy)
-    candidates = _sampled(device, space, request)
+    sources = known_predictors(device, space, request.store) if request.samples <= _FEW else []
+    candidates = _sampled(device, space, request, sources)
     tally, begun = Tally(progress), time.monotonic()
     with Store(request.store or default_store_path()) as store:
         taken = _measured(device, candidates, store, protocol, request, tally)
@@ -101,7 +109,7 @@ def run(request: Request, device: "Device", space: "Space", progress: "Progress"
         if isinstance(energy, EnergyModel):
             taken = with_modelled_energy(taken, candidates, energy)
         values = [one.latency_ms for one in taken]
-        fitted = fit_and_score(space, candidates, values, seed=request.seed)
+        fitted = fit_and_score(space, candidates, values, sources=sources, seed=request.seed)
         path = predictor_path(device, space, request.store)
         fitted.predictor.save(path)
         order = sorted(range(len(values)), key=lambda row: values[row])
@@ -112,6 +120,7 @@ def run(request: Request, device: "Device", space: "Space", progress: "Progress"
             "groups": tally.groups,
             "seconds": round(spent_s, 1),
             "predictor": str(path),
+            "model": fitted.predictor.model,
         }
         if energy:
             result["energy"] = energy_of(device, candidates, taken, request)
@@ -135,21 +144,21 @@ def _usable_bits(device: "Device", wanted: tuple[int, ...]) -> tuple[int, ...]:
     return usable
 
 
-def _sampled(device: "Device", space: "Space", request: Request) -> "Candidates":
+def _sampled(
+    device: "Device", space: "Space", request: Request, sources: "Sequence[FittedPredictor]"
+) -> "Candidates":
+    """The networks to measure; a few are those that tell most of all others."""
     import numpy as np
 
-    from hwnas.search.genome import Genome, joined
+    from hwnas.predictors import first_to_measure
     from hwnas.search.sample import first_sample
-    from hwnas.spaces import Candidates
 
     rng = np.random.default_rng(request.seed)
     pairs = tuple(pair for pair in device.bit_pairs if set(pair) <= set(request.bits))
-    if all(weights == activations for weights, activations in pairs):
-        return first_sample(space, request.bits, request.samples, rng)[0]
-    genome, ends = Genome(space, pairs), space.genomes([space.smallest(), space.largest()])
-    drawn = genome.decode(genome.sample(2 * request.samples, rng))
-    plain = genome.decode(genome.encode(Candidates.of_genomes(space, ends, *pairs[0])))
-    return joined([plain, drawn])[: request.samples]
+    pool = first_sample(space, pairs, _CHOSEN_FROM if request.samples <= _FEW else request.samples, rng)[0]
+    if request.samples > _FEW or len(pool) <= request.samples:
+        return pool[: request.samples]
+    return pool[first_to_measure(pool, request.samples, rng, sources=sources)]
 
 
 def _measured(

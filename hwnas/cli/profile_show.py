@@ -192,6 +192,8 @@ def _show_scores(result: dict[str, Any]) -> None:
         rows.append(["energy, mJ", *_figures(result["energy"]["held_out"])])
         say(energy_line(result["energy"]))
     print_table(["predictor", *_FIGURES.values()], rows, title="predictors on held-out networks")
+    if result["model"].endswith("+sources"):
+        say("fitted on top of what the store knows of other devices, which told more than this one alone")
 
 
 def _figures(held_out: dict[str, Any]) -> list[str]:

@@ -46,6 +46,7 @@ RESULT = {
     "space": "demo",
     "kind": "measured",
     "measured": 80,
+    "model": "gp",
     "newly_measured": 56,
     "repeated": 4,
     "groups": 7,
@@ -263,3 +264,14 @@ def test_missing_blocks_are_listed_to_be_measured(hwnas: Run, tmp_path: Path) ->
     ran = hwnas("profile", "--device", "cpu-ort", "--missing", wanted)
     assert ran.code == 2
     assert "give --device table:FILE.csv" in ran.err
+
+
+def test_a_few_measurements_stand_on_what_other_devices_told(hwnas: Run, tmp_path: Path) -> None:
+    store = ("--store", tmp_path / "s.sqlite", "--json")
+    hwnas("profile", "--device", "fpga-zcu102-dpu", "--samples", 100, *store)
+    alone = json.loads(hwnas("profile", "--device", "fpga-ultra96-dpu", "--samples", 100, *store).out)
+    few = json.loads(hwnas("profile", "--device", "fpga-kv260-dpu", "--samples", 12, *store).out)
+    assert (alone["measured"], few["measured"]) == (100, 12)
+    assert not alone["model"].endswith("+sources")
+    assert few["model"].endswith("+sources")
+    assert few["held_out"]["mape_percent"] < 5
