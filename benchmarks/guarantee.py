@@ -46,8 +46,8 @@ def main() -> None:
             total += counts
             models, raw, corrected, dropped = counts
             print(
-                f"{1e3 * target_ms:6.1f} us, seed {seed}: {models} models; p95 above the target when measured "
-                f"again: {corrected} corrected, {raw} by the clock; {dropped} dropped by the search",
+                f"{1e3 * target_ms:6.1f} us, seed {seed}: {models} models; p95 above the target when "
+                f"measured again: {corrected} corrected, {raw} by the clock; {dropped} dropped by the search",
                 flush=True,
             )
     models, raw, corrected, dropped = total

@@ -26,6 +26,10 @@ from hwnas.profilers.protocol import Counted, Protocol, verdict
 from hwnas.profilers.statistics import summary
 
 _START_SILENCE_S = 120.0
+# TVM closes no library that it has opened: a worker that has loaded so much gives way to a fresh one,
+# before memory, the room of deleted copies or the system's number of mappings runs out.
+_LOADS_MOST = 2000
+_LOADED_BYTES_MOST = 2 << 30
 _FAREWELL_S = 5.0
 
 
@@ -65,7 +69,9 @@ def worker_meter(
     cores = _last_cores(threads) if cores is None else cores
     worker = _Worker(runner, cores, {**(settings or {}), "threads": threads, "reload": reload}, load_s)
     try:
-        yield _WorkerMeter(worker, device, fingerprint, protocol, {"threads": threads, **(conditions or {})})
+        loads = protocol.loads if reload else 1
+        facts = {"threads": threads, **(conditions or {})}
+        yield _WorkerMeter(worker, device, fingerprint, protocol, facts, loads)
     finally:
         worker.stop()
 
@@ -78,12 +84,15 @@ class _WorkerMeter(Meter):
         fingerprint: Fingerprint,
         protocol: Protocol,
         conditions: dict[str, str | int],
+        loads: int,
     ) -> None:
         self._worker = worker
         self._device = device
         self._fingerprint = fingerprint
         self._protocol = protocol
         self._conditions = {**conditions, **_versions(fingerprint)}
+        self._loads = loads
+        self._loaded, self._loaded_bytes = 0, 0
 
     def measure(self, artefacts: Mapping[str, Path], canary: Canary | None = None) -> GroupResult:
         """Returns the measurements of one group, timed in turns.
@@ -91,6 +100,7 @@ class _WorkerMeter(Meter):
         When the worker dies or hangs, a fresh one measures each subject alone, so that only the
         subject that broke it is lost.
         """
+        self._renew_worker(artefacts)
         try:
             return self._group(artefacts, canary)
         except _WorkerLost:
@@ -99,6 +109,16 @@ class _WorkerMeter(Meter):
             tuple(one for part in parts for one in part.measurements),
             tuple(one for part in parts for one in part.failures),
         )
+
+    def _renew_worker(self, artefacts: Mapping[str, Path]) -> None:
+        """Ends a worker for which these artefacts would be too many."""
+        loaded = self._loads * len(artefacts)
+        loaded_bytes = self._loads * sum(path.stat().st_size for path in artefacts.values() if path.exists())
+        self._loaded += loaded
+        self._loaded_bytes += loaded_bytes
+        if self._loaded > _LOADS_MOST or self._loaded_bytes > _LOADED_BYTES_MOST:
+            self._worker.renew()
+            self._loaded, self._loaded_bytes = loaded, loaded_bytes
 
     def breakdown(self, artefact: Path) -> tuple[Mapping[str, float], float] | None:
         """Returns the time in ms of each operation and of the whole; None where the runner cannot tell.
@@ -226,6 +246,12 @@ class _Worker:
         """
         with self._busy:
             yield from self._events(request, silence_s)
+
+    def renew(self) -> None:
+        """Ends the worker, if there is one; the next request starts another."""
+        with self._busy:
+            if self._process:
+                self._end()
 
     def stop(self) -> None:
         """Ends the worker for good, if there is one; a request in another thread fails then."""

@@ -182,6 +182,20 @@ def test_one_worker_serves_all_groups(tmp_path: Path) -> None:
         os.kill(first, 0)
 
 
+def test_a_worker_that_has_loaded_enough_gives_way_to_a_fresh_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hwnas.profilers.meter._LOADS_MOST", 2 * FAST.loads)
+    (tmp_path / "a").write_text("quick")
+    workers = []
+    with worker_meter("fake", "fake_runner", FINGERPRINT, FAST, reload=True) as meter:
+        for _ in range(4):
+            (one,) = meter.measure({"a": tmp_path / "a"}).measurements
+            assert one.conditions["loads"] == FAST.loads
+            workers.append(meter._worker._process.pid)  # type: ignore[attr-defined]
+    assert workers[0] == workers[1] != workers[2] == workers[3]
+
+
 def test_the_worker_dies_with_its_parent_even_while_it_measures(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("hang")
     script = (
