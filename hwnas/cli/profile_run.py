@@ -109,7 +109,10 @@ def run(request: Request, device: "Device", space: "Space", progress: "Progress"
         if isinstance(energy, EnergyModel):
             taken = with_modelled_energy(taken, candidates, energy)
         values = [one.latency_ms for one in taken]
-        fitted = fit_and_score(space, candidates, values, sources=sources, seed=request.seed)
+        steady = steady_rows(taken)
+        fitted = fit_and_score(
+            space, candidates[steady], [values[row] for row in steady], sources=sources, seed=request.seed
+        )
         path = predictor_path(device, space, request.store)
         fitted.predictor.save(path)
         order = sorted(range(len(values)), key=lambda row: values[row])
@@ -131,6 +134,15 @@ def run(request: Request, device: "Device", space: "Space", progress: "Progress"
             rest = replace(request, budget_s=left_s)
             result["table"] = block_table_of(device, candidates, taken, store, protocol, rest, progress)
     return result
+
+
+def steady_rows(taken: "Sequence[Measurement]") -> list[int]:
+    """Returns which measurements a predictor is fitted on: the stable ones where most are, else all.
+
+    The few that are not may be off by a multiple, since something else ran; they are shown and stored.
+    """
+    stable = [row for row, one in enumerate(taken) if one.verdict == "stable"]
+    return stable if 2 * len(stable) > len(taken) and len(stable) >= 3 else list(range(len(taken)))
 
 
 def _usable_bits(device: "Device", wanted: tuple[int, ...]) -> tuple[int, ...]:

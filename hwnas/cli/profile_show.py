@@ -192,6 +192,9 @@ def _show_scores(result: dict[str, Any]) -> None:
         rows.append(["energy, mJ", *_figures(result["energy"]["held_out"])])
         say(energy_line(result["energy"]))
     print_table(["predictor", *_FIGURES.values()], rows, title="predictors on held-out networks")
+    left_out = result["measured"] - result["held_out"]["n"]
+    if left_out:
+        say(f"without the {left_out} networks whose measurements were unstable")
     if result["model"].endswith("+sources"):
         say("fitted on top of what the store knows of other devices, which told more than this one alone")
 

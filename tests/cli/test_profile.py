@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hwnas.cli.profile_run import Request
+from hwnas.cli.profile_run import Request, steady_rows
 from hwnas.cli.profile_show import next_command, show, stability
 from hwnas.profilers import Measurement, Protocol
 from hwnas.profilers.tables.file import read_table
@@ -275,3 +275,10 @@ def test_a_few_measurements_stand_on_what_other_devices_told(hwnas: Run, tmp_pat
     assert not alone["model"].endswith("+sources")
     assert few["model"].endswith("+sources")
     assert few["held_out"]["mape_percent"] < 5
+
+
+def test_unstable_measurements_are_left_out_of_the_fit_unless_most_are() -> None:
+    stable, unstable = taken(1.0, 1.0), taken(3.0, 3.0, ("busy",))
+    assert steady_rows([stable, unstable, stable, stable]) == [0, 2, 3]
+    assert steady_rows([stable, unstable, unstable, stable]) == [0, 1, 2, 3]
+    assert steady_rows([stable, unstable]) == [0, 1]
