@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from hwnas.errors import InputError
 
 if TYPE_CHECKING:
-    from hwnas.predictors import FittedPredictor
     from hwnas.profilers import Device, Measurement, Protocol, Store
     from hwnas.progress import Progress
     from hwnas.spaces import Candidates, Space
@@ -100,7 +99,7 @@ def run(request: Request, device: "Device", space: "Space", progress: "Progress"
     energy = asked_energy(request.energy, device)
     protocol = Protocol(energy=None if isinstance(energy, EnergyModel) else energy)
     sources = known_predictors(device, space, request.store) if request.samples <= _FEW else []
-    candidates = _sampled(device, space, request, sources)
+    candidates = _sampled(device, space, request)
     tally, begun = Tally(progress), time.monotonic()
     with Store(request.store or default_store_path()) as store:
         taken = _measured(device, candidates, store, protocol, request, tally)
@@ -156,10 +155,8 @@ def _usable_bits(device: "Device", wanted: tuple[int, ...]) -> tuple[int, ...]:
     return usable
 
 
-def _sampled(
-    device: "Device", space: "Space", request: Request, sources: "Sequence[FittedPredictor]"
-) -> "Candidates":
-    """The networks to measure; a few are those that tell most of all others."""
+def _sampled(device: "Device", space: "Space", request: Request) -> "Candidates":
+    """The networks to measure; a few are those that tell most of all others, on any device."""
     import numpy as np
 
     from hwnas.predictors import first_to_measure
@@ -170,7 +167,7 @@ def _sampled(
     pool = first_sample(space, pairs, _CHOSEN_FROM if request.samples <= _FEW else request.samples, rng)[0]
     if request.samples > _FEW or len(pool) <= request.samples:
         return pool[: request.samples]
-    return pool[first_to_measure(pool, request.samples, rng, sources=sources)]
+    return pool[first_to_measure(pool, request.samples, rng)]
 
 
 def _measured(

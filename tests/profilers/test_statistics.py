@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from hwnas.profilers.statistics import summary
 
@@ -50,6 +51,14 @@ def test_disturbed_samples_are_in_no_figure_and_listed_with_the_outliers() -> No
     assert found.p95_ms == 9.0
     assert found.outliers == 1
     assert found.left_out == (1, 2, 5)
+
+
+@pytest.mark.parametrize("loads", [3, 6, 10, 12])
+def test_the_interval_follows_the_loads_by_students_t(loads: int) -> None:
+    samples = np.tile(np.linspace(1.0, 1.2, loads), 20)
+    medians = np.linspace(1.0, 1.2, loads)
+    half = float(stats.t.ppf(0.975, loads - 1) * stats.sem(medians))
+    assert summary(samples, 100, loads=loads).ci_high_ms - 1.1 == pytest.approx(half, rel=0.02)
 
 
 def test_samples_that_hang_together_widen_the_interval() -> None:
