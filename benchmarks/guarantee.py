@@ -1,7 +1,7 @@
 """Do the latencies that a search prints hold when its files are measured again by a fresh process?
 
     python benchmarks/guarantee.py --out FOLDER [--device cpu-ort] [--targets 5] [--seeds 3]
-        [--samples 40] [--evaluations 40]
+        [--samples 40] [--evaluations 40] [--images 1000]
 
 Searches the demo space for each target and seed, then measures every exported file of the front anew
 and holds its p95 against the target: as the clock told it, and corrected by the canary to the speed
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--samples", type=int, default=40)
     parser.add_argument("--evaluations", type=int, default=40)
+    parser.add_argument("--images", type=int, default=1000)
     arguments = parser.parse_args()
     store = arguments.out / "store.sqlite"
     common = ("--device", arguments.device, "--store", str(store), "--samples", str(arguments.samples))
@@ -40,8 +41,9 @@ def main() -> None:
         for seed in range(arguments.seeds):
             run = arguments.out / f"{1e3 * target_ms:.0f}us-{seed}"
             if not (run / "front.json").exists():
-                words = ("--evaluations", str(arguments.evaluations), "--seed", str(seed), "-o", str(run))
-                hwnas("search", "--target-latency", f"{1e3 * target_ms:.1f}us", *common, *words)
+                words = ("--evaluations", str(arguments.evaluations), "--images", str(arguments.images))
+                words += ("--seed", str(seed), "-o", str(run))
+                hwnas("search", "--target-latency", f"{1e3 * target_ms:.3f}us", *common, *words)
             counts = held(run, arguments.device)
             total += counts
             models, raw, corrected, dropped = counts
