@@ -36,7 +36,7 @@ from hwnas.supernet import Evaluator, demo_supernet_path, load_supernet
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 ARMS = ("uniform", "sequential", "joint")
-FIRST_SHARE, ROUND, PARENTS, CHILDREN, GENERATIONS, NETWORKS = 0.4, 12, 60, 240, 25, 4
+FIRST_SHARE, ROUND, PARENTS, CHILDREN, GENERATIONS, NETWORKS = 0.25, 12, 60, 240, 25, 4
 
 
 class Truth:
