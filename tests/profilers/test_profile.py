@@ -95,7 +95,8 @@ def test_what_is_known_is_not_measured_again_unless_asked_for(store: Store) -> N
     device = Sleeper()
     second = profile(device, candidates, store, FAST)
     assert device.built == keys(candidates)[2:]
-    assert second[:2] == first
+    # A device that turns out faster than it was known to be rescales what is known.
+    assert [(one.samples_ms, one.time) for one in second[:2]] == [(one.samples_ms, one.time) for one in first]
     again = profile(device, candidates[:1], store, FAST, again=True)
     assert again[0].samples_ms != first[0].samples_ms
     assert len(store.of_device(device.fingerprint().digest)) == 5
