@@ -1,9 +1,10 @@
 """`hwnas train`: trains a supernet to a file."""
 
 import os
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -203,15 +204,27 @@ def train(
                 raise
             raise typer.Exit(error.exit_code) from error
         if group.rank:
-            return
+            _leave()
     info = load_supernet(output).info
     metrics = dict(info.metrics) if info else {}
     if as_json:
         print_json({"supernet": str(output), "metrics": metrics})
-        return
-    for name, value in metrics.items():
-        say(f"{name}: {value}")
-    say(f"next: hwnas search --target-latency 25ms --supernet {output} --data {data}")
+    else:
+        for name, value in metrics.items():
+            say(f"{name}: {value}")
+        say(f"next: hwnas search --target-latency 25ms --supernet {output} --data {data}")
+    if group.size > 1:
+        _leave()
+
+
+def _leave() -> NoReturn:
+    """Ends a process of a finished job at once.
+
+    In Python's own last moments a thread of torch's may abort it, and the job would count as failed.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _opened_start(path: Path | None, recipe: str) -> "Supernet | None":
