@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from hwnas.profilers.machine.processor import levels_here, runs_whole_vectors
 from hwnas.profilers.tvm.intrinsics import prepare_tvm
-from hwnas.profilers.tvm.places import levels_here, runs_whole_vectors
 
 _WIDE_LEVEL, _WIDE_CHANNELS = "x86-64-v4", 16
 
@@ -36,7 +36,7 @@ class Target:
 
     @property
     def name(self) -> str:
-        """Such as `x86-64-v4`, `x86-64-v4-wide`, `x86-64-v4-2t`, `cuda-sm_80` or `aarch64-generic`; fit for file names."""
+        """Such as `x86-64-v4`, `x86-64-v4-wide`, `cuda-sm_80` or `aarch64-generic`; fit for file names."""
         if self.kind == "cuda":
             return f"cuda-{self.mcpu}"
         machine = f"{self.triple.split('-')[0]}-" if self.triple and self.mcpu == "generic" else ""

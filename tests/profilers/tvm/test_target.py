@@ -1,6 +1,6 @@
 import pytest
 
-from hwnas.profilers.tvm.places import LEVELS, runs_whole_vectors
+from hwnas.profilers.machine.processor import LEVELS, runs_whole_vectors
 from hwnas.profilers.tvm.target import Target, targets_here
 
 
