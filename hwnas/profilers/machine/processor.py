@@ -16,7 +16,7 @@ LEVELS = {
 }
 
 # Vendor and family of processors whose data path for multiplications is 512 bits wide, with their
-# models: of Zen 5, servers and desktops; its laptops have one of 256 (AMD 57238, "Zen 5" optimization guide).
+# models: of Zen 5, servers and desktops; its laptops have one of 256 (AMD publication 58455).
 _WHOLE_VECTORS = {("AuthenticAMD", "26"): (range(0x20), range(0x40, 0x50))}
 
 
