@@ -42,7 +42,7 @@ def main() -> None:
     start = time.process_time()
     library = device._compiled(space_layers(space))
     print(f"the space, once: {time.process_time() - start:.1f} CPU s")
-    functions = kernels_of(space_layers(space)).functions
+    functions = kernels_of(space_layers(space), library.target.channel_multiple).functions
     genomes = space.sample_genomes(arguments.networks, np.random.default_rng(0))
     candidates = Candidates.of_genomes(space, genomes)
     rows = []
@@ -71,7 +71,7 @@ def compared(
     import tvm
     from tvm import relax
 
-    weights = [tvm.runtime.tensor(one) for one in network_weights(network, library.plan)]
+    weights = [tvm.runtime.tensor(one) for one in network_weights(network, library)]
     _, ready_s = timed(lambda: program(network, library))
     _, export_s = timed(lambda: export(network, library, path.with_suffix(".so")))
     executable, compile_s = timed(lambda: compiled_whole(network, functions, pack, weights))
@@ -120,7 +120,7 @@ def compiled_whole(network: Network, functions: Mapping[str, Any], pack: Pack, w
     )
     target = pack.target.to_tvm()
     with target:
-        module = fused(emitted(network))
+        module = fused(emitted(network, pack.target.channel_multiple))
         names = [one.name for one in module["main"].params[1:]]
         module = transform.BindParams("main", dict(zip(names, weights, strict=True)))(module)
         for name, function in module.functions.items():
@@ -136,7 +136,7 @@ def compiled_whole(network: Network, functions: Mapping[str, Any], pack: Pack, w
     return tvm.compile(module, target)
 
 
-def emitted(network: Network) -> Any:
+def emitted(network: Network, multiple: int) -> Any:
     """Returns a module whose `main` computes the whole network; of the image and all weights."""
     from tvm import relax
 
@@ -144,7 +144,10 @@ def emitted(network: Network) -> Any:
     builder = relax.BlockBuilder()
     image = emit._variable("x", emit.input_shape(layers[0], first=True))
     weights = [
-        [emit._variable(f"w{index}_{i}", shape) for i, shape in enumerate(emit.weight_shapes(layer))]
+        [
+            emit._variable(f"w{index}_{i}", shape)
+            for i, shape in enumerate(emit.weight_shapes(layer, multiple))
+        ]
         for index, layer in enumerate(layers)
     ]
     with builder.function("main", [image, *(one for some in weights for one in some)]):

@@ -111,11 +111,13 @@ class TargetSection(Section):
 
     Attributes:
         mcpu: empty for the processor, or the GPU, that is there.
+        wide: whether to fill maps up to vectors of 512 bits, for processors that multiply them in one go.
     """
 
     kind: Literal["llvm", "cuda"] = "llvm"
     mcpu: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9._+-]*$")] = ""
     triple: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9._-]*$")] = ""
+    wide: bool = False
 
 
 class RpcSection(Section):

@@ -173,7 +173,8 @@ def _tvm(file: "TvmFile", space: Space) -> Device:
 
     target = None
     if file.target is not None and file.target.mcpu:
-        target = Target(file.target.kind, file.target.mcpu, file.target.triple, file.threads)
+        asked = file.target
+        target = Target(asked.kind, asked.mcpu, asked.triple, file.threads, asked.wide)
     schedules = None if file.schedules is None else Path(file.schedules)
     if file.rpc is not None:
         from hwnas.profilers.tvm.remote.device import remote_device

@@ -1,10 +1,12 @@
 """What kernels are compiled for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from hwnas.profilers.machine.processor import levels_here
+from hwnas.profilers.machine.processor import levels_here, runs_whole_vectors
 from hwnas.profilers.tvm.intrinsics import prepare_tvm
+
+_WIDE_LEVEL, _WIDE_CHANNELS = "x86-64-v4", 16
 
 
 @dataclass(frozen=True)
@@ -17,20 +19,29 @@ class Target:
             such as `sm_80`.
         triple: LLVM's name of machine and system, such as `aarch64-linux-gnu`; empty for this machine's.
         threads: that a kernel's loops may be shared out to.
+        wide: whether it multiplies vectors of 512 bits in one go, so that maps are better filled up
+            to whole vectors of channels.
     """
 
     kind: Literal["llvm", "cuda"] = "llvm"
     mcpu: str = "x86-64"
     triple: str = ""
     threads: int = 1
+    wide: bool = False
+
+    @property
+    def channel_multiple(self) -> int:
+        """What the channels of floating-point maps are filled up to a multiple of."""
+        return _WIDE_CHANNELS if self.wide else 1
 
     @property
     def name(self) -> str:
-        """Such as `x86-64-v4`, `x86-64-v4-2t`, `cuda-sm_80` or `aarch64-generic`; fit for file names."""
+        """Such as `x86-64-v4`, `x86-64-v4-wide`, `cuda-sm_80` or `aarch64-generic`; fit for file names."""
         if self.kind == "cuda":
             return f"cuda-{self.mcpu}"
         machine = f"{self.triple.split('-')[0]}-" if self.triple and self.mcpu == "generic" else ""
-        return f"{machine}{self.mcpu}" + (f"-{self.threads}t" if self.threads > 1 else "")
+        wide, threads = "-wide" * self.wide, f"-{self.threads}t" if self.threads > 1 else ""
+        return f"{machine}{self.mcpu}{wide}{threads}"
 
     def to_tvm(self) -> Any:
         """Returns TVM's own target."""
@@ -43,11 +54,19 @@ class Target:
         return tvm.target.Target({**value, **({"mtriple": self.triple} if self.triple else {})})
 
 
-def targets_here(threads: int = 1, features: frozenset[str] | None = None) -> list[Target]:
+def targets_here(
+    threads: int = 1, features: frozenset[str] | None = None, wide: bool | None = None
+) -> list[Target]:
     """Returns what a processor's kernels may be compiled for, best first; none where it is no x86-64-v2.
 
     Args:
         threads: that a kernel may use.
         features: the processor's flags as in /proc/cpuinfo; None reads this machine's.
+        wide: whether it multiplies vectors of 512 bits in one go; None asks this machine where
+            `features` is None too.
     """
-    return [Target(mcpu=level, threads=threads) for level in levels_here(features)]
+    if wide is None:
+        wide = features is None and runs_whole_vectors()
+    targets = [Target(mcpu=level, threads=threads) for level in levels_here(features)]
+    best = [replace(one, wide=True) for one in targets if wide and one.mcpu == _WIDE_LEVEL]
+    return best + targets

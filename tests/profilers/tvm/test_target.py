@@ -1,6 +1,6 @@
 import pytest
 
-from hwnas.profilers.machine.processor import LEVELS
+from hwnas.profilers.machine.processor import LEVELS, runs_whole_vectors
 from hwnas.profilers.tvm.target import Target, targets_here
 
 
@@ -9,6 +9,8 @@ from hwnas.profilers.tvm.target import Target, targets_here
     [
         (Target(mcpu="x86-64-v4"), "x86-64-v4"),
         (Target(mcpu="x86-64-v4", threads=2), "x86-64-v4-2t"),
+        (Target(mcpu="x86-64-v4", wide=True), "x86-64-v4-wide"),
+        (Target(mcpu="x86-64-v4", threads=2, wide=True), "x86-64-v4-wide-2t"),
         (Target(mcpu="cortex-a72", triple="aarch64-linux-gnu"), "cortex-a72"),
         (Target(mcpu="generic", triple="aarch64-linux-gnu"), "aarch64-generic"),
         (Target("cuda", "sm_80"), "cuda-sm_80"),
@@ -28,3 +30,26 @@ def test_tvm_takes_them() -> None:
 def test_the_best_level_comes_first() -> None:
     assert targets_here(2, LEVELS["x86-64-v2"]) == [Target(mcpu="x86-64-v2", threads=2)]
     assert targets_here(features=frozenset()) == []
+
+
+def test_whole_vectors_come_before_their_level_and_need_it() -> None:
+    every = frozenset().union(*LEVELS.values())
+    levels = [Target(mcpu=level) for level in LEVELS]
+    assert targets_here(1, every, wide=True) == [Target(mcpu="x86-64-v4", wide=True), *levels]
+    assert targets_here(1, every) == levels
+    assert targets_here(1, LEVELS["x86-64-v2"], wide=True) == [Target(mcpu="x86-64-v2")]
+
+
+@pytest.mark.parametrize(
+    ("family", "wide"),
+    [
+        ("AuthenticAMD-26-2", True),
+        ("AuthenticAMD-26-68", True),
+        ("AuthenticAMD-26-36", False),  # a laptop's Zen 5, with half the width
+        ("AuthenticAMD-25-17", False),
+        ("GenuineIntel-6-143", False),
+        ("unknown-unknown-unknown", False),
+    ],
+)
+def test_processors_are_filled_up_for_where_it_is_known_to_gain(family: str, wide: bool) -> None:
+    assert runs_whole_vectors(family) is wide

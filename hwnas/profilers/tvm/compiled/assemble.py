@@ -119,7 +119,8 @@ def export(network: Network, library: Library, path: Path, linker: Linker | None
     """Writes a network as a shared library that holds its kernels and its weights.
 
     Its function `main` maps a float32 image [1, channels, size, size] to logits [1, classes], as
-    the ONNX file does; a chain that is a part of a network reads and makes maps, NHWC. `describe`
+    the ONNX file does; a chain that is a part of a network reads and makes maps, NHWC, with channels
+    filled up to the target's multiple. `describe`
     returns JSON with the input's shape and what each kernel call computes. It needs TVM's runtime
     to load and nothing else. `path` must be one that this process has not loaded before, since
     loaders keep libraries by path.
@@ -155,18 +156,18 @@ def program(network: Network, library: Library) -> tuple[Any, list[str]]:
     from tvm import relax
 
     calls = calls_of(network.layers, library.plan)
-    weights = [tvm.runtime.tensor(array) for array in network_weights(network, library.plan)]
+    weights = [tvm.runtime.tensor(array) for array in network_weights(network, library)]
     builder = relax.ExecBuilder()
     _write_main(builder, calls, weights, _out_shape(network.layers[-1], calls))
     _write_description(builder, network, library)
     return builder, sorted({call.kernel for call in calls})
 
 
-def network_weights(network: Network, plan: Plan) -> list[NDArray[Any]]:
+def network_weights(network: Network, library: Library) -> list[NDArray[Any]]:
     """Returns the numbers of a network, as its kernel calls count them."""
     quantizers = quantizers_of(network)
     arrays: list[NDArray[Any]] = []
-    for link in _links(network.layers, plan):
+    for link in _links(network.layers, library.plan):
         layer = link.layer
         if converts(layer):
             made = quantize_numbers if layer.activation_bits == BYTE_BITS else dequantize_numbers
@@ -174,7 +175,7 @@ def network_weights(network: Network, plan: Plan) -> list[NDArray[Any]]:
         elif runs_in_bytes(layer):
             arrays += layer_numbers(network, layer, link.reads, link.image, quantizers)
         else:
-            arrays += layer_weights(network, layer)
+            arrays += layer_weights(network, layer, library.target.channel_multiple)
     return arrays
 
 
@@ -260,7 +261,7 @@ def _write_description(builder: Any, network: Network, library: Library) -> None
     image = (first, True) in library.plan
     description = {
         "input": f"float32 {'NCHW' if image else 'NHWC'}",
-        "input_shape": input_shape(first, image),
+        "input_shape": input_shape(first, image, library.target.channel_multiple),
         "calls": call_names(network.layers, library.plan),
         "pack": library.pack,
         "target": library.target.name,

@@ -202,7 +202,7 @@ def _grown(
     library: Library, layers: Sequence[LayerKey], pack: Pack, on_progress: Callable[[int, int], None]
 ) -> Library:
     """The library with further layers, once their kernels and the table are on disk."""
-    wanted = kernels_of(layers)
+    wanted = kernels_of(layers, library.target.channel_multiple)
     missing = {key: one for key, one in sorted(wanted.functions.items()) if key not in library.kernels}
     made: dict[str, Kernel] = {}
     for key, function in missing.items():

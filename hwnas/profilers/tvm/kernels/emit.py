@@ -3,6 +3,9 @@
 Maps are NHWC and weights HWIO inside; the image that enters the first layer is NCHW, as in the
 ONNX file, and the first convolution reads it so. Batch is 1, everything is float32. Shape letters:
 N batch, H W map, C channels in, O channels out.
+
+Where a processor is fast on whole vectors only, maps are filled up to a multiple of channels. What
+is in the filling is never read into another channel: sums go over the channels there are.
 """
 
 from collections.abc import Sequence
@@ -14,32 +17,42 @@ from hwnas.spaces import Layer, Network, Op
 from hwnas.spaces.network import Floats, weight_shape
 
 
-def layer_weights(network: Network, layer: Layer) -> list[Floats]:
-    """Returns the numbers of a layer in the order and shape its kernels take them."""
+def layer_weights(network: Network, layer: Layer, multiple: int = 1) -> list[Floats]:
+    """Returns the numbers of a layer in the order and shape its kernels take them.
+
+    Args:
+        network: whose weights.
+        layer: of it.
+        multiple: that its maps' channels are filled up to.
+    """
     arrays: list[Floats] = []
     for op in layer.ops:
         if not weight_shape(op):
             continue
         weight = network.weights[f"{layer.name}.{op.name}.weight"]
-        unused = padded_classes(op.out_channels) - op.out_channels if op.kind == "linear" else 0
-        arrays.append(np.pad(weight.T, ((0, 0), (0, unused))) if op.kind == "linear" else _hwio(weight))
+        arrays.append(_filled(weight.T if op.kind == "linear" else _hwio(weight), op, multiple))
         if op.bias:
-            bias = np.pad(network.weights[f"{layer.name}.{op.name}.bias"], (0, unused))
-            arrays.append(bias.reshape(_bias_shape(op)))
+            bias = _filled(network.weights[f"{layer.name}.{op.name}.bias"], op, multiple)
+            arrays.append(bias.reshape(_bias_shape(op, multiple)))
     return [np.ascontiguousarray(array, dtype=np.float32) for array in arrays]
 
 
-def weight_shapes(layer: Layer) -> list[tuple[int, ...]]:
+def weight_shapes(layer: Layer, multiple: int = 1) -> list[tuple[int, ...]]:
     """Returns the shapes of a layer's weights as its kernels take them, in their order."""
     shapes: list[tuple[int, ...]] = []
     for op in layer.ops:
         shape = weight_shape(op)
         if shape:
-            padded = (op.in_channels, padded_classes(op.out_channels))
-            shapes.append(padded if op.kind == "linear" else tuple(shape[i] for i in (2, 3, 1, 0)))
+            within = (op.in_channels,) if op.kind == "linear" else tuple(shape[i] for i in (2, 3, 1))
+            shapes.append((*within, _outputs(op, multiple)))
             if op.bias:
-                shapes.append(_bias_shape(op))
+                shapes.append(_bias_shape(op, multiple))
     return shapes
+
+
+def filled_up(channels: int, multiple: int) -> int:
+    """Returns the least number of channels that is a multiple and holds them all."""
+    return -(-channels // multiple) * multiple
 
 
 def padded_classes(classes: int) -> int:
@@ -50,23 +63,27 @@ def padded_classes(classes: int) -> int:
     return max(16, 1 << (classes - 1).bit_length())
 
 
-def input_shape(layer: Layer, first: bool) -> tuple[int, ...]:
-    """Returns the shape of the map a layer reads: NCHW for the first of a chain, else NHWC."""
+def input_shape(layer: Layer, first: bool, multiple: int = 1) -> tuple[int, ...]:
+    """Returns the shape of the map a layer reads: NCHW for the first of a chain, else NHWC, filled up."""
     size, channels = layer.in_size_px, layer.in_channels
-    return (1, channels, size, size) if first else (1, size, size, channels)
+    return (1, channels, size, size) if first else (1, size, size, filled_up(channels, multiple))
 
 
-def emit_layers(layers: Sequence[tuple[Layer, bool]]) -> Any:
+def emit_layers(layers: Sequence[tuple[Layer, bool]], multiple: int = 1) -> Any:
     """Returns an IRModule with a Relax function `layer_I` for each (layer, whether it comes first).
 
     A function takes the input map and then the layer's weights, as `layer_weights` orders them.
+
+    Args:
+        layers: what to emit.
+        multiple: that maps' channels are filled up to.
     """
     from tvm import relax
 
     builder = relax.BlockBuilder()
     for index, (layer, first) in enumerate(layers):
-        x = _variable("x", input_shape(layer, first))
-        weights = [_variable(f"w{i}", shape) for i, shape in enumerate(weight_shapes(layer))]
+        x = _variable("x", input_shape(layer, first, multiple))
+        weights = [_variable(f"w{i}", shape) for i, shape in enumerate(weight_shapes(layer, multiple))]
         with builder.function(f"layer_{index}", [x, *weights]):
             with builder.dataflow():
                 out = builder.emit_output(_emit_ops(builder, layer, x, list(weights), first))
@@ -80,9 +97,21 @@ def _variable(name: str, shape: Sequence[int]) -> Any:
     return relax.Var(name, relax.TensorType(tuple(shape), "float32"))
 
 
-def _bias_shape(op: Op) -> tuple[int, ...]:
-    linear = op.kind == "linear"
-    return (1, padded_classes(op.out_channels)) if linear else (1, 1, 1, op.out_channels)
+def _outputs(op: Op, multiple: int) -> int:
+    """Channels that an operation's kernel computes."""
+    if op.kind == "linear":
+        return padded_classes(op.out_channels)
+    return filled_up(op.out_channels, multiple)
+
+
+def _filled(array: Floats, op: Op, multiple: int) -> Floats:
+    """Weights or bias, channels out last, with zeros for those that are filled up."""
+    unused = _outputs(op, multiple) - op.out_channels
+    return np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, unused)])
+
+
+def _bias_shape(op: Op, multiple: int) -> tuple[int, ...]:
+    return (*((1,) if op.kind == "linear" else (1, 1, 1)), _outputs(op, multiple))
 
 
 def _hwio(weight_OIHW: Floats) -> Floats:
@@ -131,13 +160,18 @@ def _emit_weighted(builder: Any, op: Op, value: Any, weight: Any, first: bool) -
         return builder.emit_te(
             _first_convolution, value, weight, op.stride, op.kernel // 2, primfunc_name_hint="first_conv2d"
         )
+    channels = int(value.ty.shape[3])
+    if op.kind != "depthwise" and channels != op.in_channels:
+        return builder.emit_te(
+            _convolution, value, weight, op.stride, op.kernel // 2, primfunc_name_hint="conv2d"
+        )
     return builder.emit(
         _operators().nn.conv2d(
             value,
             weight,
             strides=(op.stride, op.stride),
             padding=(op.kernel // 2,) * 4,
-            groups=op.in_channels if op.kind == "depthwise" else 1,
+            groups=channels if op.kind == "depthwise" else 1,
             data_layout="NHWC",
             kernel_layout="HWIO",
         )
@@ -180,6 +214,26 @@ def _first_convolution(x_NCHW: Any, w_HWCO: Any, stride: int, padding: int) -> A
             padded[n, c, y * stride + h, x * stride + w] * w_HWCO[h, w, c, o], axis=[h, w, c]
         ),
         name="first_conv2d",
+    )
+
+
+def _convolution(x_NHWC: Any, w_HWCO: Any, stride: int, padding: int) -> Any:
+    """Returns the convolution of a map's first channels, as many as the weights have."""
+    from tvm import te, topi
+
+    height, width, channels, outputs = (int(n) for n in w_HWCO.shape)
+    border = (0, padding, padding, 0)
+    padded = topi.nn.pad(x_NHWC, border) if padding else x_NHWC
+    size = (int(x_NHWC.shape[1]) + 2 * padding - height) // stride + 1
+    h = te.reduce_axis((0, height), "h")
+    w = te.reduce_axis((0, width), "w")
+    c = te.reduce_axis((0, channels), "c")
+    return te.compute(
+        (1, size, size, outputs),
+        lambda n, y, x, o: te.sum(
+            padded[n, y * stride + h, x * stride + w, c] * w_HWCO[h, w, c, o], axis=[h, w, c]
+        ),
+        name="conv2d",
     )
 
 

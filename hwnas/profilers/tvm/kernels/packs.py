@@ -242,7 +242,8 @@ def _target(value: Mapping[str, Any]) -> Target:
     given = value["target"]
     if given["kind"] not in ("llvm", "cuda"):
         raise ValueError(f"target kind {given['kind']!r}")
-    return Target(given["kind"], _text(given, "mcpu"), _text(given, "triple"), int(given["threads"]))
+    wide = given.get("wide", False) is True
+    return Target(given["kind"], _text(given, "mcpu"), _text(given, "triple"), int(given["threads"]), wide)
 
 
 def _text(value: Mapping[str, Any], name: str) -> str:

@@ -94,27 +94,33 @@ def space_layers(space: Space, bits: Sequence[int] = (FLOAT_BITS,)) -> list[Laye
     ]
 
 
-def kernels_of(layers: Sequence[LayerKey]) -> SpaceKernels:
+def kernels_of(layers: Sequence[LayerKey], multiple: int = 1) -> SpaceKernels:
     """Returns the unique kernels of layers and how each layer calls them.
 
     Fusing never crosses a layer's end, since the next one begins with a convolution, a pool or a
     matrix product; so kernels learnt layer by layer are those of every whole network.
+
+    Args:
+        layers: see `space_layers`.
+        multiple: that the channels of floating-point maps are filled up to, see `Target`.
 
     Raises:
         InputError: bits other than 32 and 8, or a first layer of 8 bits that is no convolution.
     """
     prepare_tvm()
     floats = [key for key in layers if not key[0].quantized]
-    functions, plan = _float_kernels(floats) if floats else ({}, {})
+    functions, plan = _float_kernels(floats, multiple) if floats else ({}, {})
     for key in layers:
         if key[0].quantized:
-            made, steps = _byte_kernels(*key)
+            made, steps = _byte_kernels(*key, multiple)
             functions.update(made)
             plan[key] = steps
     return SpaceKernels(functions, {key: plan[key] for key in layers})
 
 
-def _float_kernels(layers: Sequence[LayerKey]) -> tuple[dict[str, Any], dict[LayerKey, tuple[Step, ...]]]:
+def _float_kernels(
+    layers: Sequence[LayerKey], multiple: int
+) -> tuple[dict[str, Any], dict[LayerKey, tuple[Step, ...]]]:
     import tvm
     from tvm.relax import transform
 
@@ -127,19 +133,20 @@ def _float_kernels(layers: Sequence[LayerKey]) -> tuple[dict[str, Any], dict[Lay
         transform.DeadCodeElimination(),
     ]
     with Target().to_tvm():  # only how operators become loops hangs on it, not for which ISA
-        module = tvm.transform.Sequential(passes)(emit_layers(layers))
+        module = tvm.transform.Sequential(passes)(emit_layers(layers, multiple))
     names = {g: kernel_key(f) for g, f in module.functions.items() if isinstance(f, tvm.tirx.PrimFunc)}
     plan = {layer: _steps(module[f"layer_{i}"], names) for i, layer in enumerate(layers)}
     return {key: module[g] for g, key in names.items()}, plan
 
 
-def _byte_kernels(layer: Layer, image: bool) -> tuple[dict[str, Any], tuple[Step, ...]]:
+def _byte_kernels(layer: Layer, image: bool, multiple: int) -> tuple[dict[str, Any], tuple[Step, ...]]:
     """The kernels of a layer of 8 bits, or of a conversion, and its steps."""
     if converts(layer):
-        shape = input_shape(layer, first=False)
+        levels, floats = (input_shape(layer, first=False, multiple=some) for some in (1, multiple))
         quantizes = layer.activation_bits == BYTE_BITS
-        function = emit_quantize(shape) if quantizes else emit_dequantize(shape)
-        step = Step(kernel_key(function), ("x", "w0"), shape, "uint8" if quantizes else "float32")
+        function = emit_quantize(floats, levels) if quantizes else emit_dequantize(levels, floats)
+        made = (levels, "uint8") if quantizes else (floats, "float32")
+        step = Step(kernel_key(function), ("x", "w0"), *made)
         return {step.kernel: function}, (step,)
     if not runs_in_bytes(layer) or (image and layer.kind != "conv"):
         raise InputError(

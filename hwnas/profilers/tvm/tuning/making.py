@@ -149,8 +149,8 @@ def main() -> None:
 def _tuned(request: Mapping[str, Any], on_progress: Callable[[TuningProgress], None]) -> Path:
     definition, classes = request["space_definition"], request["num_classes"]
     space = space_of_definition(definition, classes) if definition else get_space(request["space"], classes)
-    kernels = kernels_of(space_layers(space))
     target, processor, packs = Target(**request["target"]), request["processor"], Path(request["packs"])
+    kernels = kernels_of(space_layers(space), target.channel_multiple)
     start, serial = (
         pack_for(space.key, [one], packs, processor) for one in (target, replace(target, threads=1))
     )

@@ -57,16 +57,19 @@ def test_compiled_networks_compute_what_onnx_runtime_does(
     np.testing.assert_allclose(*compiled_and_reference(network, path), atol=1e-4)
 
 
-def compiled(network: Network, folder: Path) -> Path:
+def compiled(network: Network, folder: Path, wide: bool = False) -> Path:
     """The library of a network, compiled without schedules, which only makes it slow."""
+    target = Target(mcpu="x86-64-v2", wide=wide)
     keys = [(layer, index == 0) for index, layer in enumerate(network.layers)]
-    unscheduled = {key: Schedule([[], []], 1.0, 1) for key in kernels_of(keys).functions}
-    pack = Pack("tiny", Target(mcpu="x86-64-v2"), str(tvm_version()), "any", "2026-01-02", unscheduled)
+    functions = kernels_of(keys, target.channel_multiple).functions
+    unscheduled = {key: Schedule([[], []], 1.0, 1) for key in functions}
+    pack = Pack("tiny", target, str(tvm_version()), "any", "2026-01-02", unscheduled)
     export(network, open_library(keys, pack, folder), folder / "tiny.so")
     return folder / "tiny.so"
 
 
-def test_activations_of_the_large_spaces_are_right(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wide", [False, True])
+def test_activations_of_the_large_spaces_are_right(wide: bool, tmp_path: Path) -> None:
     layers = (
         Layer("conv", 3, 8, 12, 3, 2, activation="h_swish", name="stem"),
         Layer("mbconv", 8, 8, 6, 3, mid_channels=8, activation="relu6", name="first"),
@@ -78,14 +81,29 @@ def test_activations_of_the_large_spaces_are_right(tmp_path: Path) -> None:
         Layer("linear", 40, 21, 1, norm=False, name="classifier"),
     )
     network = with_biases(layers, seed=3)
-    found, reference = compiled_and_reference(network, compiled(network, tmp_path))
+    found, reference = compiled_and_reference(network, compiled(network, tmp_path, wide))
     assert found.shape == (1, 21)
     np.testing.assert_allclose(found, reference, atol=1e-5)
 
 
-def test_branches_and_pools_are_right_at_an_odd_size(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wide", [False, True])
+def test_branches_and_pools_are_right_at_an_odd_size(wide: bool, tmp_path: Path) -> None:
     network = with_biases(residual_chain(37), seed=3)
-    np.testing.assert_allclose(*compiled_and_reference(network, compiled(network, tmp_path)), atol=1e-5)
+    path = compiled(network, tmp_path, wide)
+    np.testing.assert_allclose(*compiled_and_reference(network, path), atol=1e-5)
+
+
+def test_maps_filled_up_to_whole_vectors_leave_sums_as_they_are(tmp_path: Path) -> None:
+    """By rule, with channels of 24, 40, 72 and 120 that all become multiples of 16."""
+    network = with_biases(candidates(1, seed=9).layers(0), seed=1)
+    target = Target(mcpu="x86-64-v2", wide=True)
+    pack = Pack("tiny", target, str(tvm_version()), "any", "2026-01-02", {})
+    keys = [(layer, index == 0) for index, layer in enumerate(network.layers)]
+    library = open_library(keys, pack, tmp_path)
+    maps = [call.out_shape for call in calls_of(network.layers, library.plan)[:-1]]
+    assert {shape[-1] % 16 for shape in maps} == {0}
+    export(network, library, tmp_path / "wide.so")
+    np.testing.assert_allclose(*compiled_and_reference(network, tmp_path / "wide.so"), atol=1e-4)
 
 
 @pytest.mark.parametrize("part", [slice(1, 2), slice(2, 4), slice(-2, None), slice(0, 1)])
@@ -103,13 +121,19 @@ def test_a_part_of_a_network_reads_and_makes_maps(
     described = json.loads(str(machine["describe"]()))
     assert described["input"] == ("float32 NCHW" if begins else "float32 NHWC")
     inside = x if begins else np.ascontiguousarray(x.transpose(0, 2, 3, 1))
-    assert described["input_shape"] == list(inside.shape)
-    found = machine["main"](tvm.runtime.tensor(inside)).numpy()
+    filling = np.array(described["input_shape"]) - inside.shape
+    assert filling.tolist() == [0, 0, 0, 0 if begins else -inside.shape[3] % _multiple(demo_device)]
+    inside = np.pad(inside, [(0, int(n)) for n in filling], constant_values=np.nan)  # never read
+    found = machine["main"](tvm.runtime.tensor(inside)).numpy()[..., : network.layers[-1].out_channels]
     session = onnxruntime.InferenceSession(onnx_model(network).SerializeToString())
     reference = session.run(None, {"input": x})[0]
     if reference.ndim == 4:
         reference = reference.transpose(0, 2, 3, 1)
     np.testing.assert_allclose(found, reference, atol=1e-4 * np.abs(reference).max())
+
+
+def _multiple(device: TvmDevice) -> int:
+    return device.pack.target.channel_multiple
 
 
 def test_calls_are_named_after_the_operations_they_compute(demo_kernels: SpaceKernels) -> None:

@@ -59,23 +59,24 @@ def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
 
 
-def library_of(network: Network, folder: Path) -> Library:
+def library_of(network: Network, folder: Path, wide: bool = False) -> Library:
     """The kernels of one chain; those in floating point have no schedules, which only makes them slow."""
     first = network.layers[0]
     image = first.kind == "conv" and first.in_channels == 3
     keys = list(dict.fromkeys(link.key for link in links_of(network.layers, image)))
-    floats = kernels_of([key for key in keys if not key[0].quantized]).functions
+    target = Target(mcpu="x86-64-v4", wide=wide)
+    floats = kernels_of([key for key in keys if not key[0].quantized], target.channel_multiple).functions
     schedules = {key: Schedule([[], []], 1.0, 1) for key in floats}
-    pack = Pack("tiny", Target(mcpu="x86-64-v4"), str(tvm_version()), "any", "2026-01-02", schedules)
+    pack = Pack("tiny", target, str(tvm_version()), "any", "2026-01-02", schedules)
     return open_library(keys, pack, folder)
 
 
-def outputs(network: Network, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+def outputs(network: Network, folder: Path, wide: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """What the compiled chain makes and what ONNX Runtime makes of the QDQ file, NHWC if a map."""
     import tvm
     from tvm import relax
 
-    library = library_of(network, folder)
+    library = library_of(network, folder, wide)
     path = folder / "net.so"
     export(network, library, path)
     machine = relax.VirtualMachine(tvm.runtime.load_module(str(path)), tvm.cpu())
@@ -171,9 +172,9 @@ def policies(layers: Sequence[Layer], kind: str) -> tuple[Layer, ...]:
     )
 
 
-def assert_like_the_file(network: Network, folder: Path) -> None:
+def assert_like_the_file(network: Network, folder: Path, wide: bool = False) -> None:
     """Checks logits: a level's difference in some tensors changes them by little."""
-    found, reference = outputs(network, folder)
+    found, reference = outputs(network, folder, wide)
     np.testing.assert_allclose(found, reference, atol=0.03 * float(np.abs(reference).max()))
     assert np.corrcoef(found.ravel(), reference.ravel())[0, 1] > 0.999
 
@@ -182,6 +183,13 @@ def assert_like_the_file(network: Network, folder: Path) -> None:
 def test_networks_of_any_policy_compute_what_the_file_says(kind: str, tmp_path: Path) -> None:
     genomes = DEMO.sample_genomes(1, np.random.default_rng(11))
     assert_like_the_file(settled(policies(Candidates.of_genomes(DEMO, genomes).layers(0), kind)), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["even", "odd"])
+def test_filled_up_maps_and_maps_of_bytes_meet(kind: str, tmp_path: Path) -> None:
+    genomes = DEMO.sample_genomes(1, np.random.default_rng(12))
+    network = settled(policies(Candidates.of_genomes(DEMO, genomes).layers(0), kind))
+    assert_like_the_file(network, tmp_path, wide=True)
 
 
 @pytest.mark.parametrize("activation", ["relu", "h_swish"])

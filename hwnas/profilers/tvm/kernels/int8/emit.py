@@ -119,22 +119,28 @@ def emit_piece(piece: Piece) -> Any:
     return _marked(te.create_prim_func(build(piece)), "dot" if piece.form == "logits" else piece.form)
 
 
-def emit_quantize(shape: Sequence[int]) -> Any:
-    """Returns the PrimFunc that rounds a float32 map to uint8."""
-    return _elementwise(shape, "float32", lambda x, number: emit_chain(TO_LEVELS, x, number), 4)
+def emit_quantize(reads: Sequence[int], makes: Sequence[int]) -> Any:
+    """Returns the PrimFunc that rounds a float32 map to uint8: as many of its channels as are made."""
+    return _elementwise(reads, makes, "float32", lambda x, number: emit_chain(TO_LEVELS, x, number), 4)
 
 
-def emit_dequantize(shape: Sequence[int]) -> Any:
-    """Returns the PrimFunc that turns a uint8 map into the float32 that it stands for."""
-    return _elementwise(shape, "uint8", lambda x, number: (_float(x) - number(0)) * number(1), 2)
+def emit_dequantize(reads: Sequence[int], makes: Sequence[int]) -> Any:
+    """Returns the PrimFunc that turns a uint8 map into the float32 that it stands for, filled up with 0."""
+    return _elementwise(reads, makes, "uint8", lambda x, number: (_float(x) - number(0)) * number(1), 2)
 
 
-def _elementwise(shape: Sequence[int], dtype: str, body: Callable[[Any, Any], Any], count: int) -> Any:
-    from tvm import te
+def _elementwise(
+    reads: Sequence[int], makes: Sequence[int], dtype: str, body: Callable[[Any, Any], Any], count: int
+) -> Any:
+    from tvm import te, tirx
 
-    x, p = te.placeholder(tuple(shape), dtype, "x"), te.placeholder((count,), "float32", "p")
-    out = te.compute(tuple(shape), lambda *at: body(x(*at), lambda i: p[i]), name=OUT)
-    return _marked(te.create_prim_func([x, p, out]), "scale")
+    x, p = te.placeholder(tuple(reads), dtype, "x"), te.placeholder((count,), "float32", "p")
+
+    def value(*at: Any) -> Any:
+        made = body(x(*at), lambda i: p[i])
+        return tirx.if_then_else(at[-1] < reads[-1], made, 0.0) if makes[-1] > reads[-1] else made
+
+    return _marked(te.create_prim_func([x, p, te.compute(tuple(makes), value, name=OUT)]), "scale")
 
 
 def _marked(function: Any, form: Form) -> Any:
