@@ -131,8 +131,7 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Searches models within limits and exports those on the front; the same command resumes."""
-    from hwnas.export.road import settings_for
-    from hwnas.search.settings import Soft
+    from hwnas.search.settings import SearchSettings, Soft
     from hwnas.units import parse_energy_mj, parse_size_bytes, parse_time_ms
 
     named = list(dict.fromkeys(split_target(text, "--device") for text in device or []))
@@ -171,7 +170,7 @@ def search(
                 for one, (_, target) in zip(chosen, named, strict=False)
                 if target is not None
             }
-            settings = settings_for(**knobs, device_targets_ms=own)
+            settings = SearchSettings.of(**knobs, device_targets_ms=own)
             folder = output or _folder(opened.space.name, settings)
             result = Road(
                 supernet=opened,
@@ -247,8 +246,8 @@ def _on_predictors(
     """Returns what a search without a supernet finds, and its run folder."""
     from hwnas.errors import InputError
     from hwnas.export.predicted_road import PredictedRoad, simulated_only
-    from hwnas.export.road import settings_for
     from hwnas.predictors import load_predictor
+    from hwnas.search.settings import SearchSettings
 
     if given:
         raise InputError("--accuracy-predictor and --supernet exclude each other; drop one of them")
@@ -274,7 +273,7 @@ def _on_predictors(
     )
     for one_device, (_, target) in zip(devices, named, strict=True):
         targets |= {one_device.name: target} if target is not None else {}
-    settings = settings_for(**knobs, device_targets_ms=targets)
+    settings = SearchSettings.of(**knobs, device_targets_ms=targets)
     folder = output or _folder(predictor.space.name, settings, "-predicted")
     road = PredictedRoad(
         accuracy=predictor,
