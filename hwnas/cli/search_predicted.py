@@ -8,7 +8,9 @@ from hwnas.cli.search_values import Named, chosen_devices, usual_folder
 
 if TYPE_CHECKING:
     from hwnas.export.road import RoadResult
+    from hwnas.predictors import FittedPredictor
     from hwnas.progress import Progress
+    from hwnas.spaces import Space
 
 
 def search_on_predictors(
@@ -50,20 +52,9 @@ def search_on_predictors(
             "table:T.csv"
         )
     predictor = load_predictor(accuracy)
-    found = {}
-    targets: dict[str, float] = {}
-    for path, target in latencies:
-        one = load_predictor(Path(path), predictor.space)
-        name = one.metric.partition(":")[2] or Path(path).stem
-        if name in found:
-            raise InputError(f"two latency predictors are called '{name}'; rename a file")
-        found[name] = one
-        targets |= {name: target} if target is not None else {}
-    devices = (
-        simulated_only(chosen_devices([name for name, _ in named], predictor.space, progress))
-        if named
-        else []
-    )
+    found, targets = _latencies(latencies, predictor.space)
+    names = [name for name, _ in named]
+    devices = simulated_only(chosen_devices(names, predictor.space, progress)) if names else []
     for one_device, (_, target) in zip(devices, named, strict=True):
         targets |= {one_device.name: target} if target is not None else {}
     settings = SearchSettings.of(**knobs, device_targets_ms=targets)
@@ -78,3 +69,20 @@ def search_on_predictors(
         command=["hwnas", *sys.argv[1:]],
     )
     return road.travel(), folder
+
+
+def _latencies(files: list[Named], space: "Space") -> "tuple[dict[str, FittedPredictor], dict[str, float]]":
+    """The predictors in files, and the targets that were given, by the name of the device."""
+    from hwnas.errors import InputError
+    from hwnas.predictors import load_predictor
+
+    found: dict[str, FittedPredictor] = {}
+    targets: dict[str, float] = {}
+    for path, target in files:
+        one = load_predictor(Path(path), space)
+        name = one.metric.partition(":")[2] or Path(path).stem
+        if name in found:
+            raise InputError(f"two latency predictors are called '{name}'; rename a file")
+        found[name] = one
+        targets |= {name: target} if target is not None else {}
+    return found, targets
