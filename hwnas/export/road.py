@@ -10,6 +10,7 @@ import numpy as np
 from hwnas.export.finish import Finish
 from hwnas.export.remarks import finish_remarks, search_remarks
 from hwnas.export.run_files import write_baselines, write_convergence, write_environment, write_predictors
+from hwnas.export.settle import Settled
 from hwnas.profilers import Device, Protocol, Store, default_store_path
 from hwnas.profilers.profile import canary_reference_ms, profile
 from hwnas.progress import Progress
@@ -85,7 +86,8 @@ class Road:
             result = self._search(evaluator, store, journal)
             front, remarks = result.front, search_remarks(result)
             if self.export:
-                front = self._finish(result, evaluator, journal, store)
+                left = self._finish(result, evaluator, journal, store)
+                front = front.settled(left.members, left.dropped, left.hypervolume)
                 compared = self._compare(result, front, evaluator, journal)
                 write_baselines(self.folder, compared)
                 remarks += finish_remarks(front, compared)
@@ -124,7 +126,9 @@ class Road:
             watch=self.watch,
         ).run()
 
-    def _finish(self, result: SearchResult, evaluator: "Evaluator", journal: Journal, store: Store) -> Front:
+    def _finish(
+        self, result: SearchResult, evaluator: "Evaluator", journal: Journal, store: Store
+    ) -> Settled:
         return Finish(
             space=self.supernet.space,
             devices=self.devices,
