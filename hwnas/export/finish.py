@@ -13,7 +13,7 @@ import numpy as np
 from hwnas.export.accuracy import accuracy
 from hwnas.export.claims import Claims
 from hwnas.export.file_times import measure_files
-from hwnas.export.formats import FORMATS, MODEL_FILE, bits_metadata, write_format
+from hwnas.export.formats import FORMATS, bits_metadata, write_format
 from hwnas.export.gate import check_agreement, file_logits
 from hwnas.export.manifest import Manifest, write_manifest
 from hwnas.export.manifest import latency_figure as manifest_figure
@@ -21,6 +21,7 @@ from hwnas.export.onnx import export_onnx
 from hwnas.export.settle import Gated, Settled, settled
 from hwnas.export.twins import build_twins, twin_figure, twin_name, twin_remark
 from hwnas.profilers import Device, Measurement, Protocol
+from hwnas.profilers.onnx.model import MODEL_FILE
 from hwnas.progress import Progress
 from hwnas.search.front import Front, Member
 from hwnas.search.pool import competing
