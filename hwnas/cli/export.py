@@ -1,12 +1,19 @@
 """`hwnas export`: files of a front's models, through the gate."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hwnas.cli.options import Json, SupernetFile, dataset_for, opened_supernet, usable_device
 from hwnas.cli.output import print_json, print_table, say, showing_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hwnas.profilers import Device
+    from hwnas.search.front import Member
+    from hwnas.spaces import Space
 
 EXAMPLE = "hwnas export runs/demo-25ms --select knee -o models"
 
@@ -31,7 +38,6 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Writes chosen models of a run, checks them against the supernet, and measures them on their device."""
-    from hwnas.errors import InputError
     from hwnas.export.finish import Finish
     from hwnas.export.formats import checked_formats
     from hwnas.export.select import select as chosen_of
@@ -47,15 +53,9 @@ def export(
     members = chosen_of(front.members, select or ["all"])
     opened = opened_supernet(supernet)
     config = read_json(run / "config.json", "run configuration")
-    wanted, data = _field(config, "supernet", run), _field(config, "data", run)
-    if opened.digest() != wanted:
-        raise InputError(
-            f"run {run} was searched with supernet {wanted}, but {supernet or 'the demo supernet'} is "
-            f"{opened.digest()}; name the run's supernet with --supernet"
-        )
-    definitions = config.get("device_definitions") or {}
-    if not (isinstance(definitions, dict) and all(isinstance(one, dict) for one in definitions.values())):
-        raise InputError(f"{run / 'config.json'} must hold the fields of each device in device_definitions")
+    data = _field(config, "data", run)
+    _need_supernet(_field(config, "supernet", run), opened.digest(), run, supernet)
+    definitions = _definitions(config, run)
     folder = output or run / "exported"
     with showing_progress() as progress, Store(default_store_path()) as opened_store:
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,10 +63,7 @@ def export(
         try:
             final = Finish(
                 space=opened.space,
-                devices=[
-                    usable_device(name, opened.space, definitions)
-                    for name in dict.fromkeys(one.deploy_on for one in members)
-                ],
+                devices=_devices(members, opened.space, definitions),
                 evaluator=Evaluator(opened, dataset_for(data, opened)),
                 supernet_digest=opened.digest(),
                 folder=folder,
@@ -79,6 +76,16 @@ def export(
         finally:
             journal.close()
     _show(final, folder, as_json)
+
+
+def _need_supernet(wanted: str, digest: str, run: Path, given: Path | None) -> None:
+    from hwnas.errors import InputError
+
+    if digest != wanted:
+        raise InputError(
+            f"run {run} was searched with supernet {wanted}, but {given or 'the demo supernet'} is "
+            f"{digest}; name the run's supernet with --supernet"
+        )
 
 
 def _show(final: Any, folder: Path, as_json: bool) -> None:
@@ -98,6 +105,22 @@ def _show(final: Any, folder: Path, as_json: bool) -> None:
     print_table(["model", "deploy on", "test %", "latency", "files"], rows)
     for one in final.dropped:
         say(f"dropped {one['id']}: {one['reason']}")
+
+
+def _devices(members: "Sequence[Member]", space: "Space", definitions: dict[str, Any]) -> "list[Device]":
+    """The devices that the models are for, each once."""
+    names = dict.fromkeys(one.deploy_on for one in members)
+    return [usable_device(name, space, definitions) for name in names]
+
+
+def _definitions(config: dict[str, Any], run: Path) -> dict[str, Any]:
+    """The fields of the devices that files described when the run was searched, by name."""
+    from hwnas.errors import InputError
+
+    found = config.get("device_definitions") or {}
+    if not (isinstance(found, dict) and all(isinstance(one, dict) for one in found.values())):
+        raise InputError(f"{run / 'config.json'} must hold the fields of each device in device_definitions")
+    return found
 
 
 def _field(config: Any, name: str, run: Path) -> str:

@@ -1,68 +1,99 @@
 """`hwnas profile`: measures a device, fits its latency predictor, and says how good it is."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hwnas.cli.options import DeviceName, Json, Seed, SpaceName, StoreFile, usable_device
+from hwnas.cli.fields import fields_as_options
+from hwnas.cli.options import DeviceName, Json, Seed, SpaceName, StoreFile, parsed_bits, usable_device
 from hwnas.cli.output import print_json, showing_progress
+
+if TYPE_CHECKING:
+    from hwnas.cli.profile_request import Request
 
 EXAMPLE = "hwnas profile --device cpu-ort --space demo --samples 60"
 
 
-def profile(
-    device: DeviceName,
-    space: SpaceName = "demo",
-    samples: Annotated[int, typer.Option("--samples", min=3, help="Networks to measure.")] = 80,
+@dataclass(frozen=True, kw_only=True)
+class ProfileOptions:
+    """The options of `hwnas profile`."""
+
+    device: DeviceName
+    space: SpaceName = "demo"
+    samples: Annotated[int, typer.Option("--samples", min=3, help="Networks to measure.")] = 80
     budget: Annotated[
         str | None, typer.Option("--budget", help="Begin no new group after this time, such as 10min.")
-    ] = None,
+    ] = None
     bits: Annotated[
         str | None, typer.Option("--bits", help="Bitwidths to draw from, such as 32,8; all it runs.")
-    ] = None,
+    ] = None
     energy: Annotated[
         str | None,
         typer.Option(
             "--energy", help="Also take energies: measured, by a meter of this machine, or modelled."
         ),
-    ] = None,
+    ] = None
     tune_budget: Annotated[
         str | None,
         typer.Option(
             "--tune-budget", help="First tune kernels for this processor for so long (TVM devices)."
         ),
-    ] = None,
+    ] = None
     schedules: Annotated[
         Path | None,
         typer.Option("--schedules", help="First take in a schedule pack that somebody shares."),
-    ] = None,
+    ] = None
     schedules_out: Annotated[
         Path | None,
         typer.Option("--schedules-out", help="Write the schedule pack in use, to share it."),
-    ] = None,
+    ] = None
     table_out: Annotated[
         Path | None,
         typer.Option(
             "--table-out", help="Write the block table; a real device measures every block alone for it."
         ),
-    ] = None,
+    ] = None
     table_in: Annotated[
         Path | None,
         typer.Option("--import", help="Check a block table; then use it as --device table:FILE."),
-    ] = None,
+    ] = None
     missing: Annotated[
         Path | None,
         typer.Option("--missing", help="Only write the blocks that a block table lacks, to be measured."),
-    ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Measure anew what the store knows.")] = False,
-    store: StoreFile = None,
-    seed: Seed = 0,
-    as_json: Json = False,
-) -> None:
+    ] = None
+    again: Annotated[bool, typer.Option("--again", help="Measure anew what the store knows.")] = False
+    store: StoreFile = None
+    seed: Seed = 0
+    as_json: Json = False
+
+    def request(self) -> "Request":
+        """Returns what to measure and where to put it.
+
+        Raises:
+            InputError: a text without its unit, or that is no such figure.
+        """
+        from hwnas.cli.profile_request import Request
+        from hwnas.units import parse_time_ms
+
+        return Request(
+            device=self.device,
+            space=self.space,
+            samples=self.samples,
+            bits=parsed_bits(self.bits),
+            budget_s=parse_time_ms(self.budget, "--budget") / 1e3 if self.budget else None,
+            energy=self.energy,
+            table_out=self.table_out,
+            store=self.store,
+            again=self.again,
+            seed=self.seed,
+        )
+
+
+@fields_as_options
+def profile(asked: ProfileOptions) -> None:
     """Measures, stores, fits and scores the device's latency predictor; says where the time goes."""
-    from hwnas.cli.options import parsed_bits
-    from hwnas.cli.profile_request import Request
     from hwnas.cli.profile_run import run
     from hwnas.cli.profile_show import show
     from hwnas.cli.profile_table import check_table, list_missing
@@ -70,34 +101,25 @@ def profile(
     from hwnas.spaces import open_space
     from hwnas.units import parse_time_ms
 
-    chosen = open_space(space)
-    if missing:
-        list_missing(usable_device(device, chosen), chosen, parsed_bits(bits), missing, as_json)
+    device, space = asked.device, open_space(asked.space)
+    if asked.missing:
+        list_missing(
+            usable_device(device, space), space, parsed_bits(asked.bits), asked.missing, asked.as_json
+        )
         return
-    tune_s = parse_time_ms(tune_budget, "--tune-budget") / 1e3 if tune_budget else None
-    request = Request(
-        device=device,
-        space=space,
-        samples=samples,
-        bits=parsed_bits(bits),
-        budget_s=parse_time_ms(budget, "--budget") / 1e3 if budget else None,
-        energy=energy,
-        table_out=table_out,
-        store=store,
-        again=again,
-        seed=seed,
-    )
+    tune_s = parse_time_ms(asked.tune_budget, "--tune-budget") / 1e3 if asked.tune_budget else None
+    request = asked.request()
     with showing_progress() as progress:
-        if schedules:
-            take_schedules(schedules, device, chosen, progress)
+        if asked.schedules:
+            take_schedules(asked.schedules, device, space, progress)
         if tune_s is not None:
-            tune(device, chosen, tune_s, progress)
-        if schedules_out:
-            hand_out_schedules(schedules_out, device, chosen, progress)
-        if table_in:
-            check_table(table_in, chosen)
-        result = run(request, usable_device(device, chosen), chosen, progress)
-    if as_json:
+            tune(device, space, tune_s, progress)
+        if asked.schedules_out:
+            hand_out_schedules(asked.schedules_out, device, space, progress)
+        if asked.table_in:
+            check_table(asked.table_in, space)
+        result = run(request, usable_device(device, space), space, progress)
+    if asked.as_json:
         print_json(result)
     else:
         show(result)

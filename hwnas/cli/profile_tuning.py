@@ -25,7 +25,7 @@ def tune(name: str, space: "Space", budget_s: float, progress: "Progress") -> No
     from hwnas.profilers.tvm.remote.device import RemoteTvm
     from hwnas.profilers.tvm.tuning.making import tune_space
     from hwnas.profilers.tvm.tuning.remote import tune_remote
-    from hwnas.profilers.tvm.tuning.tune import TuningProgress
+    from hwnas.profilers.tvm.tuning.settings import TuningProgress
 
     def on_progress(state: TuningProgress) -> None:
         progress.say(

@@ -3,126 +3,151 @@
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from hwnas.cli.fields import fields_as_options
 from hwnas.cli.options import Data, Json, Seed, parsed_bits
 from hwnas.cli.output import print_json, say, showing_progress
 from hwnas.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from hwnas.supernet import Supernet
+    from hwnas.supernet.training.distributed import Group
 
 EXAMPLE = "hwnas train --space demo --data digits -o supernet.safetensors"
 
 
-def train(
+# Options that change a field of the recipe of the same name.
+_OF_RECIPE = (
+    *("batch_size", "optimizer", "matrix_rate", "subnets", "learned_steps", "warmup_epochs"),
+    *("weight_decay", "label_smoothing", "distillation", "dropout", "gradient_clip", "ema_decay"),
+    *("precision", "mirror", "crop_area", "rand_augment_magnitude", "seed"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """The options of `hwnas train`."""
+
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The file to write, NAME.safetensors.", show_default=False)
-    ],
+    ]
     space: Annotated[
         str | None,
         typer.Option(
             "--space",
             help="A space, as `hwnas spaces` lists them, or a FILE.yaml; else that of --from, or demo.",
         ),
-    ] = None,
-    data: Data = "digits",
+    ] = None
+    data: Data = "digits"
     recipe: Annotated[
         str,
         typer.Option(
             "--recipe",
             help="What to start from: sandwich, progressive, attentive, fair, or quantization-aware.",
         ),
-    ] = "sandwich",
+    ] = "sandwich"
     start: Annotated[
         Path | None,
         typer.Option("--from", help="A supernet to go on from; it stays as it is. `demo` is the built-in."),
-    ] = None,
+    ] = None
     bits: Annotated[
         str | None,
         typer.Option("--bits", help="Bitwidths of quantization-aware training, such as 4,6,8 (its default)."),
-    ] = None,
+    ] = None
     learned_steps: Annotated[
         bool | None,
         typer.Option("--learned-steps", help="Learn its step sizes (LSQ) beside the weights."),
-    ] = None,
+    ] = None
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="Passes over the train split, over all phases.")
-    ] = None,
+    ] = None
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", min=2, help="Images a step, over all processes.")
-    ] = None,
+    ] = None
     subnets: Annotated[
         int | None,
         typer.Option("--subnets", min=0, help="Networks a step beside the largest and the smallest."),
-    ] = None,
-    optimizer: Annotated[str | None, typer.Option("--optimizer", help="adamw, sgd or muon.")] = None,
+    ] = None
+    optimizer: Annotated[str | None, typer.Option("--optimizer", help="adamw, sgd or muon.")] = None
     learning_rate: Annotated[
         float | None, typer.Option("--learning-rate", help="The highest of the first phase.")
-    ] = None,
+    ] = None
     matrix_rate: Annotated[
         float | None,
         typer.Option("--matrix-rate", help="Of muon: its learning rate over that of the rest."),
-    ] = None,
+    ] = None
     warmup_epochs: Annotated[
         float | None, typer.Option("--warmup-epochs", help="In which it rises, in the first phase.")
-    ] = None,
+    ] = None
     weight_decay: Annotated[
         float | None, typer.Option("--weight-decay", help="Of weights; biases and norms have none.")
-    ] = None,
+    ] = None
     label_smoothing: Annotated[
         float | None, typer.Option("--label-smoothing", help="Share of the target spread over all classes.")
-    ] = None,
+    ] = None
     distillation: Annotated[
         float | None,
         typer.Option("--distillation", help="Share of the teacher in what subnets learn."),
-    ] = None,
+    ] = None
     dropout: Annotated[
         float | None, typer.Option("--dropout", help="Share of the classifier's inputs dropped.")
-    ] = None,
+    ] = None
     gradient_clip: Annotated[
         float | None, typer.Option("--gradient-clip", help="Largest norm of the summed gradient.")
-    ] = None,
+    ] = None
     ema_decay: Annotated[
         float | None, typer.Option("--ema-decay", help="Keep averaged weights, with this decay a step.")
-    ] = None,
+    ] = None
     precision: Annotated[
         str | None, typer.Option("--precision", help="fp32, bf16, or fp16 (GPUs alone).")
-    ] = None,
+    ] = None
     mirror: Annotated[
         bool | None, typer.Option("--mirror/--no-mirror", help="Mirror half of the images left to right.")
-    ] = None,
+    ] = None
     crop_area: Annotated[
         float | None, typer.Option("--crop-area", help="Smallest area of random crops, as a share.")
-    ] = None,
+    ] = None
     rand_augment: Annotated[
         int | None, typer.Option("--rand-augment", help="RandAugment operations an image; 0 for none.")
-    ] = None,
+    ] = None
     rand_augment_magnitude: Annotated[
         int | None, typer.Option("--rand-augment-magnitude", help="Of these operations, 1 to 29.")
-    ] = None,
+    ] = None
     torch_device: Annotated[
         str, typer.Option("--torch-device", help="cpu, cuda, cuda:1; auto takes a GPU where there is one.")
-    ] = "auto",
+    ] = "auto"
     workers: Annotated[
         int | None, typer.Option("--workers", min=0, help="Processes that decode images; else chosen.")
-    ] = None,
+    ] = None
     tensorboard: Annotated[
         Path | None, typer.Option("--tensorboard", help="A folder to write figures for TensorBoard to.")
-    ] = None,
+    ] = None
     checkpoint_every: Annotated[
         str, typer.Option("--checkpoint-every", help="Time between checkpoints, such as 30s or 10min.")
-    ] = "30s",
+    ] = "30s"
     threads: Annotated[
         int | None,
         typer.Option("--threads", min=1, help="Processor threads; the result depends on it slightly."),
-    ] = None,
-    seed: Seed = 0,
-    as_json: Json = False,
-) -> None:
+    ] = None
+    seed: Seed = 0
+    as_json: Json = False
+
+    def changes(self) -> dict[str, Any]:
+        """Returns what is asked for of a recipe, by its fields; None where nothing is."""
+        return {
+            **{name: getattr(self, name) for name in _OF_RECIPE},
+            "rand_augment_ops": self.rand_augment,
+            "bits": parsed_bits(self.bits) or None,
+        }
+
+
+@fields_as_options
+def train(asked: TrainOptions) -> None:
     """Trains a supernet, under torchrun in several processes; the same command resumes it.
 
     hwnas train --recipe quantization-aware --from demo -o tuned.safetensors tunes one for few bits.
@@ -133,88 +158,72 @@ def train(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
-    from hwnas.data import get_dataset
     from hwnas.errors import HwnasError
-    from hwnas.spaces import open_space
-    from hwnas.supernet import TrainProgress, adjusted, load_supernet, preset
-    from hwnas.supernet import train as train_supernet
+    from hwnas.supernet import load_supernet
     from hwnas.supernet.training.distributed import joined, process_device
-    from hwnas.units import parse_time_ms
 
-    device = process_device(torch_device)
-    if threads:
-        torch.set_num_threads(threads)
+    device = process_device(asked.torch_device)
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
     with (
         joined(device) as group,
         _progress(group.rank) as progress,
     ):
-
-        def on_step(state: TrainProgress) -> None:
-            progress.step("train", state.step, state.steps)
-            if state.step % max(1, state.steps // state.epochs) == 0:
-                speed = f"{state.images_per_second:.0f} images/s"
-                progress.say(
-                    f"epoch {state.epoch}/{state.epochs} ({state.phase}): loss {state.loss:.3f}, {speed}"
-                )
-
         try:
-            dataset = get_dataset(data)
-            begun = _opened_start(start, recipe)
-            if begun is not None and space is None:
-                chosen_space = begun.space
-            else:
-                chosen_space = open_space(space or "demo", dataset.num_classes)
-            changes = {
-                "batch_size": batch_size,
-                "optimizer": optimizer,
-                "matrix_rate": matrix_rate,
-                "subnets": subnets,
-                "bits": parsed_bits(bits) or None,
-                "learned_steps": learned_steps,
-                "warmup_epochs": warmup_epochs,
-                "weight_decay": weight_decay,
-                "label_smoothing": label_smoothing,
-                "distillation": distillation,
-                "dropout": dropout,
-                "gradient_clip": gradient_clip,
-                "ema_decay": ema_decay,
-                "precision": precision,
-                "mirror": mirror,
-                "crop_area": crop_area,
-                "rand_augment_ops": rand_augment,
-                "rand_augment_magnitude": rand_augment_magnitude,
-                "seed": seed,
-            }
-            chosen = adjusted(preset(recipe, chosen_space, epochs, learning_rate), changes)
-            train_supernet(
-                chosen_space,
-                dataset,
-                chosen,
-                output,
-                on_step,
-                torch_device=device,
-                workers=workers,
-                tensorboard=tensorboard,
-                group=group,
-                start=begun,
-                checkpoint_seconds=parse_time_ms(checkpoint_every, "--checkpoint-every") / 1000,
-            )
+            _train(asked, group, device, progress)
         except HwnasError as error:
             if group.is_first_to("say why the job ends"):
                 raise
             raise typer.Exit(error.exit_code) from error
         if group.rank:
             _leave()
-    info = load_supernet(output).info
+    info = load_supernet(asked.output).info
     metrics = dict(info.metrics) if info else {}
-    if as_json:
-        print_json({"supernet": str(output), "metrics": metrics})
+    if asked.as_json:
+        print_json({"supernet": str(asked.output), "metrics": metrics})
     else:
         for name, value in metrics.items():
             say(f"{name}: {value}")
-        say(f"next: hwnas search --target-latency 25ms --supernet {output} --data {data}")
+        say(f"next: hwnas search --target-latency 25ms --supernet {asked.output} --data {asked.data}")
     if group.size > 1:
         _leave()
+
+
+def _train(asked: TrainOptions, group: "Group", device: str, progress: Progress) -> None:
+    """Trains in this process of the job."""
+    from hwnas.data import get_dataset
+    from hwnas.spaces import open_space
+    from hwnas.supernet import TrainProgress, adjusted, preset
+    from hwnas.supernet import train as train_supernet
+    from hwnas.units import parse_time_ms
+
+    def on_step(state: TrainProgress) -> None:
+        progress.step("train", state.step, state.steps)
+        if state.step % max(1, state.steps // state.epochs) == 0:
+            speed = f"{state.images_per_second:.0f} images/s"
+            progress.say(
+                f"epoch {state.epoch}/{state.epochs} ({state.phase}): loss {state.loss:.3f}, {speed}"
+            )
+
+    dataset = get_dataset(asked.data)
+    begun = _opened_start(asked.start, asked.recipe)
+    if begun is not None and asked.space is None:
+        space = begun.space
+    else:
+        space = open_space(asked.space or "demo", dataset.num_classes)
+    train_supernet(
+        space,
+        dataset,
+        adjusted(preset(asked.recipe, space, asked.epochs, asked.learning_rate), asked.changes()),
+        asked.output,
+        on_step,
+        torch_device=device,
+        workers=asked.workers,
+        tensorboard=asked.tensorboard,
+        group=group,
+        start=begun,
+        checkpoint_seconds=parse_time_ms(asked.checkpoint_every, "--checkpoint-every") / 1000,
+    )
 
 
 def _leave() -> NoReturn:

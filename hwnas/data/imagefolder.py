@@ -17,10 +17,9 @@ decides, so the same names are split alike on every machine:
 Images are decoded when asked for, so a folder of any size fits in memory.
 """
 
-import hashlib
 import multiprocessing
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -30,6 +29,7 @@ from typing import ClassVar
 import numpy as np
 
 from hwnas.data.dataset import Dataset, Images, Indices, PerChannel, Split, fingerprint
+from hwnas.data.dealing import FolderSettings, ImageFile, deal, place_in_split, shares_of
 from hwnas.errors import InputError
 
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -39,39 +39,6 @@ _SPLIT_FOLDERS = ("train", *_VAL_FOLDERS, "test")
 _MEAN: PerChannel = (0.485, 0.456, 0.406)  # ImageNet's, which published weights expect
 _STD: PerChannel = (0.229, 0.224, 0.225)
 _DECODERS = min(8, os.cpu_count() or 1)  # threads; Pillow releases the interpreter lock
-
-
-@dataclass(frozen=True, kw_only=True)
-class FolderSettings:
-    """How a folder of images is read.
-
-    Attributes:
-        canvas_px: side of the decoded images; the largest size a network will see.
-        crop_share: the centre square kept, as a share of the shorter side; 224 of 256 is how
-            ImageNet figures are made.
-        validate_share: of each class, where `validate` is cut from the training images.
-        test_share: of each class, where `test` is.
-        calibrate_share: of each class, cut from the training images.
-        calibrate_max: about as many images as `calibrate` has at most; a few thousand are enough
-            to set batch norm, and training can use the rest.
-    """
-
-    canvas_px: int = 224
-    crop_share: float = 0.875
-    validate_share: float = 0.10
-    test_share: float = 0.10
-    calibrate_share: float = 0.10
-    calibrate_max: int = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """An image file: its name relative to its class folder, with `/`, its size and its label."""
-
-    path: str
-    name: str
-    size_bytes: int
-    label: int
 
 
 def imagefolder(path: Path, settings: FolderSettings | None = None) -> Dataset:
@@ -94,15 +61,15 @@ def imagefolder(path: Path, settings: FolderSettings | None = None) -> Dataset:
     _require_no_loose_image(path)
     parts = _parts(path)
     classes = _class_names(parts["train"])
-    files: dict[str, list[_File]] = {}
+    files: dict[str, list[ImageFile]] = {}
     for part, folder in parts.items():
         _require_same_classes(classes, parts["train"], folder)
-        shares = _shares(part, set(parts), len(classes), settings)
+        shares = shares_of(part, set(parts), len(classes), settings)
         for label, class_name in enumerate(classes):
             members = _images_of_class(folder / class_name, label)
-            for split, chosen in _deal(members, shares, folder / class_name).items():
+            for split, chosen in deal(members, shares, folder / class_name).items():
                 files.setdefault(split, []).extend(chosen)
-    files = {split: sorted(chosen, key=_place) for split, chosen in files.items()}
+    files = {split: sorted(chosen, key=place_in_split) for split, chosen in files.items()}
 
     @cache
     def make_split(name: str) -> Split:
@@ -224,57 +191,6 @@ def _parts(path: Path) -> dict[str, Path]:
     return found
 
 
-def _shares(
-    part: str, parts: set[str], num_classes: int, settings: FolderSettings
-) -> dict[str, tuple[float, int]]:
-    """Returns the splits a part feeds, the largest last, each with its share and most per class."""
-    unlimited = 2**63
-    if part == "test":
-        return {"test": (1.0, unlimited)}
-    if part == "val":
-        both = {"test": (0.5, unlimited), "validate": (1.0, unlimited)}
-        return {"validate": (1.0, unlimited)} if "test" in parts else both
-    shares = {}
-    if "test" not in parts and "val" not in parts:
-        shares["test"] = (settings.test_share, unlimited)
-    if "val" not in parts:
-        shares["validate"] = (settings.validate_share, unlimited)
-    most = -(-settings.calibrate_max // num_classes)
-    return {**shares, "calibrate": (settings.calibrate_share, most), "train": (1.0, unlimited)}
-
-
-def _deal(
-    members: list[_File], shares: Mapping[str, tuple[float, int]], folder: Path
-) -> dict[str, list[_File]]:
-    """Returns the images of a class dealt out to splits, at least one each, the rest to the last.
-
-    Raises:
-        InputError: there are fewer images than splits.
-    """
-    if len(members) < len(shares):
-        raise InputError(
-            f"class folder {folder} must hold at least {len(shares)} images, one each for "
-            f"{', '.join(reversed(list(shares)))}, but holds {len(members)}; add images or leave the "
-            f"class out"
-        )
-
-    def key(file: _File) -> bytes:
-        return hashlib.sha256(file.name.encode(errors="surrogateescape")).digest()
-
-    waiting, dealt = sorted(members, key=key), {}
-    for later, (split, (share, most)) in zip(range(len(shares) - 1, -1, -1), shares.items(), strict=True):
-        wanted = max(1, min(round(share * len(members)), most))
-        count = min(wanted, len(waiting) - later) if later else len(waiting)
-        dealt[split] = sorted(waiting[:count], key=lambda file: file.name)
-        waiting = waiting[count:]
-    return dealt
-
-
-def _place(file: _File) -> bytes:
-    """Returns what a split is in order of: a hash, so that its first images are of all classes."""
-    return hashlib.sha256(f"{file.label}/{file.name}".encode(errors="surrogateescape")).digest()
-
-
 def _require_folder(path: Path) -> None:
     if path.is_file():
         raise InputError(
@@ -313,7 +229,7 @@ def _require_same_classes(classes: tuple[str, ...], train: Path, folder: Path) -
         )
 
 
-def _images_of_class(folder: Path, label: int) -> list[_File]:
+def _images_of_class(folder: Path, label: int) -> list[ImageFile]:
     """Returns the images in a class folder and the folders below it, in no certain order."""
     found, other = [], ""
     for entry in _walk(folder):
@@ -332,7 +248,7 @@ def _images_of_class(folder: Path, label: int) -> list[_File]:
                 f"image {entry.path} is empty (0 bytes); replace it, or remove it from the folder"
             )
         name = Path(entry.path).relative_to(folder).as_posix()
-        found.append(_File(entry.path, name, size_bytes, label))
+        found.append(ImageFile(entry.path, name, size_bytes, label))
     if not found and other:
         raise InputError(
             f"class folder {folder} holds no images hwnas can read, only files such as {other}; "

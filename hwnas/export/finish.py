@@ -4,7 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,17 +12,19 @@ import numpy as np
 
 from hwnas.export.accuracy import accuracy
 from hwnas.export.claims import Claims
-from hwnas.export.formats import FORMATS, MODEL_FILE, bits_metadata, write_format
-from hwnas.export.gate import Agreement, check_agreement, file_logits
+from hwnas.export.file_times import measure_files
+from hwnas.export.formats import FORMATS, bits_metadata, write_format
+from hwnas.export.gate import check_agreement, file_logits
 from hwnas.export.manifest import Manifest, write_manifest
 from hwnas.export.manifest import latency_figure as manifest_figure
 from hwnas.export.onnx import export_onnx
+from hwnas.export.settle import Gated, Settled, settled
 from hwnas.export.twins import build_twins, twin_figure, twin_name, twin_remark
 from hwnas.profilers import Device, Measurement, Protocol
+from hwnas.profilers.onnx.model import MODEL_FILE
 from hwnas.progress import Progress
 from hwnas.search.front import Front, Member
-from hwnas.search.pareto import hypervolume, non_dominated
-from hwnas.search.pool import competing, latency_figure
+from hwnas.search.pool import competing
 from hwnas.search.run_folder import Journal
 from hwnas.spaces import Candidates, Space, subject_key
 
@@ -31,23 +33,6 @@ if TYPE_CHECKING:
 
 # Images on which torch and the file must agree.
 _AGREEMENT_IMAGES = 250
-
-# Measurements of a file at most, while the machine is unsteady.
-_ATTEMPTS = 3
-
-
-@dataclass(frozen=True)
-class Gated:
-    """What the gate found of one file.
-
-    Attributes:
-        test: accuracy of the file on the test split, a figure of `front.json`.
-        formats: names of further files in the folder.
-    """
-
-    agreement: Agreement
-    test: Mapping[str, Any]
-    formats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +56,8 @@ class Finish:
     canary_reference_ms: Callable[[Device], float | None]
     formats: Sequence[str] = ()
 
-    def run(self, front: Front) -> Front:
-        """Returns the front with the figures of the very files that were written.
+    def run(self, front: Front) -> Settled:
+        """Returns the members with the figures of the very files that were written.
 
         Each member's file is measured on its device, all in turns. A member whose p95 then breaks
         the target, that the gate refuses, or that another one now dominates, is dropped with the
@@ -90,7 +75,7 @@ class Finish:
         with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
             twins = self._float_twins(front, Path(folder))
             taken = self._measure(front, artefacts, twins)
-        final = self._settled(front, gated, taken)
+        final = settled(front, gated, taken, competing(self.devices))
         for one in final.dropped:
             shutil.rmtree(self._place(str(one["id"])), ignore_errors=True)
         for member in final.members:
@@ -180,73 +165,13 @@ class Finish:
             if missing:
                 self.progress.step(f"measure files on {device.name}", 0, len(missing))
                 paths = {subject: files[name][0] for subject, name in missing.items()}
-                for result in self._measure_files(device, paths):
+                for result in measure_files(device, paths, self.protocol, self.canary_reference_ms(device)):
                     for name in subjects[result.subject]:
                         known[name] = result.to_json()
                         self.journal.add(("file", device.name, name), result.to_json())
                 self.progress.step(f"measure files on {device.name}", len(missing), len(missing))
             taken |= {one: Measurement.of_json(entry) for one, entry in known.items() if entry}
         return taken
-
-    def _measure_files(self, device: Device, files: Mapping[str, Path]) -> list[Measurement]:
-        """Returns the steadiest of a few measurements of each file, all files in turns.
-
-        While the machine changes its speed, what is measured is the machine: those files are
-        measured again, and of several unsteady measurements the one at the highest speed counts.
-        """
-        best: dict[str, Measurement] = {}
-        for _ in range(_ATTEMPTS):
-            again = {subject: files[subject] for subject in files if not _is_steady(best.get(subject))}
-            if not again:
-                break
-            protocol = replace(self.protocol, group_size=len(again))
-            reference_ms = self.canary_reference_ms(device)
-            for one in device.measure_artefacts(again, protocol, canary_reference_ms=reference_ms):
-                former = best.get(one.subject)
-                if former is None or _is_steady(one) or _canary_ms(one) < _canary_ms(former):
-                    best[one.subject] = one
-        return [best[subject] for subject in files]
-
-    def _settled(self, front: Front, gated: Mapping[str, Gated], taken: Mapping[str, Measurement]) -> Front:
-        """Returns the front of the files' own figures, and what fell out of it and why."""
-        kept: list[Member] = []
-        dropped: list[dict[str, Any]] = []
-        for member in front.members:
-            one, gate = taken[member.id], gated[member.id]
-            figure = latency_figure(one, member.latency_ms[member.deploy_on].get("predicted"))
-            fresh = replace(
-                member,
-                latency_ms={**member.latency_ms, member.deploy_on: figure},
-                accuracy_top1_test=gate.test,
-                energy_mj=_energy(one),
-            )
-            reason = gate.agreement.reason
-            if one.p95_ms > front.target_on(member.deploy_on):
-                reason = f"p95 of {one.p95_ms:.4g} ms broke the target when its file was measured"
-            if (one.energy_mj or 0.0) > front.limits.get("energy_mj", np.inf):
-                reason = f"{one.energy_mj:.4g} mJ broke the energy target when its file was measured"
-            if reason:
-                dropped.append({"id": member.id, "deploy_on": member.deploy_on, "reason": reason})
-            else:
-                kept.append(fresh)
-        final, volume = [], 0.0
-        for group in competing(self.devices):
-            members = [member for member in kept if member.deploy_on in group]
-            points = front.points(members)
-            rows = set(non_dominated(points).tolist())
-            volume += hypervolume(points, front.reference)
-            latency = np.array([m.latency_ms[m.deploy_on]["value"] for m in members])
-            for row in np.argsort(latency, kind="stable").tolist():
-                # The fleet's model is there for all devices together, whatever is best on this one.
-                if row in rows or (front.fleet and members[row].id == front.fleet["id"]):
-                    final.append(members[row])
-                else:
-                    why = "another model is no slower and more accurate now that its file was measured"
-                    dropped.append(
-                        {"id": members[row].id, "deploy_on": members[row].deploy_on, "reason": why}
-                    )
-        settled = replace(front, dropped=tuple(dropped), hypervolume=volume)
-        return settled.with_members(tuple(final))
 
     def _write_manifest(
         self, member: Member, gate: Gated, taken: Measurement, artefact: str, twin: dict[str, Any] | None
@@ -312,16 +237,3 @@ class Finish:
 
     def _place(self, id: str) -> Path:
         return self.folder / "models" / id
-
-
-def _is_steady(one: Measurement | None) -> bool:
-    return one is not None and one.verdict == "stable"
-
-
-def _canary_ms(one: Measurement) -> float:
-    """How slow the machine was at its slowest; 0 where nothing was timed."""
-    return max(one.canary_ms) if one.canary_ms else 0.0
-
-
-def _energy(one: Measurement) -> dict[str, Any] | None:
-    return None if one.energy_mj is None else {"value": one.energy_mj, "kind": one.energy_source}

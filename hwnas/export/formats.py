@@ -12,13 +12,12 @@ from hwnas.errors import HwnasError, InputError
 from hwnas.export.gate import Agreement, check_agreement, file_logits
 from hwnas.export.onnx import export_onnx
 from hwnas.files import replacing
-from hwnas.profilers.onnx.model import Dialect
+from hwnas.profilers.onnx.model import MODEL_FILE, Dialect
 from hwnas.spaces import FLOAT_BITS, Network, Space, activation_bits
 
 if TYPE_CHECKING:
     from hwnas.supernet import Prepared
 
-MODEL_FILE = "model.onnx"
 # The file of each format. The first two are what every export writes: Q/DQ pairs wherever bits say so.
 FORMATS = {
     "onnx": MODEL_FILE,

@@ -14,9 +14,10 @@ from hwnas.predictors import FittedPredictor
 from hwnas.profilers import Device
 from hwnas.profilers.simulated import SimulatedDevice
 from hwnas.progress import Progress
+from hwnas.search.expected import PredictedDevice
 from hwnas.search.feasible import usable_pairs
 from hwnas.search.front import write_front
-from hwnas.search.predicted import PredictedDevice, PredictedSearch
+from hwnas.search.predicted import PredictedSearch
 from hwnas.search.run_folder import run_folder
 from hwnas.search.settings import SearchSettings
 from hwnas.search.truth import TableFigure

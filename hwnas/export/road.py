@@ -10,12 +10,14 @@ import numpy as np
 from hwnas.export.finish import Finish
 from hwnas.export.remarks import finish_remarks, search_remarks
 from hwnas.export.run_files import write_baselines, write_convergence, write_environment, write_predictors
+from hwnas.export.settle import Settled
 from hwnas.profilers import Device, Protocol, Store, default_store_path
 from hwnas.profilers.profile import canary_reference_ms, profile
 from hwnas.progress import Progress
+from hwnas.search.account import Watch
 from hwnas.search.baselines import Margin, margin
 from hwnas.search.front import Front, write_front
-from hwnas.search.loop import Search, Watch
+from hwnas.search.loop import Search
 from hwnas.search.pool import competing
 from hwnas.search.result import SearchResult
 from hwnas.search.run_folder import Journal, run_folder
@@ -28,26 +30,6 @@ if TYPE_CHECKING:
     from hwnas.supernet import Evaluator, Supernet
 
 _BASELINES = 24
-
-
-def settings_for(*, samples: int | None, evaluations: int | None, **knobs: Any) -> SearchSettings:
-    """Returns settings with the defaults for what is None.
-
-    Args:
-        samples: networks measured on each device first.
-        evaluations: so many in all; half of them before the first proposal.
-        knobs: other fields of `SearchSettings`.
-    """
-    usual = SearchSettings()
-    initial = max(12, evaluations // 2) if evaluations else usual.initial_evaluations
-    each = usual.evaluations_per_round
-    return SearchSettings(
-        initial_evaluations=initial,
-        evaluations=evaluations,
-        profile_samples=samples or max(usual.profile_samples, initial),
-        rounds=max(1, -(-(evaluations - initial) // each)) if evaluations else usual.rounds,
-        **{name: value for name, value in knobs.items() if value is not None},
-    )
 
 
 @dataclass(frozen=True)
@@ -104,7 +86,8 @@ class Road:
             result = self._search(evaluator, store, journal)
             front, remarks = result.front, search_remarks(result)
             if self.export:
-                front = self._finish(result, evaluator, journal, store)
+                left = self._finish(result, evaluator, journal, store)
+                front = front.settled(left.members, left.dropped, left.hypervolume)
                 compared = self._compare(result, front, evaluator, journal)
                 write_baselines(self.folder, compared)
                 remarks += finish_remarks(front, compared)
@@ -143,7 +126,9 @@ class Road:
             watch=self.watch,
         ).run()
 
-    def _finish(self, result: SearchResult, evaluator: "Evaluator", journal: Journal, store: Store) -> Front:
+    def _finish(
+        self, result: SearchResult, evaluator: "Evaluator", journal: Journal, store: Store
+    ) -> Settled:
         return Finish(
             space=self.supernet.space,
             devices=self.devices,

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, final
 
-from hwnas.errors import InputError, MeasurementError
+from hwnas.errors import InputError, MeasurementError, UnavailableError
 from hwnas.profilers.energy.settings import EnergySettings, MeterName
 from hwnas.profilers.machine.fingerprint import Fingerprint
 from hwnas.profilers.measurement import Failure, Kind, Measurement
@@ -179,6 +179,13 @@ class Device(ABC):
         groups = (Group(list(part), part) for part in _parts(artefacts, protocol))
         found = self._measure(groups, protocol, None, canary_reference_ms)
         return [found[subject] for subject in artefacts]
+
+    @final
+    def need_usable(self) -> None:
+        """Raises UnavailableError where the device is not usable here."""
+        reason = self.unavailable()
+        if reason:
+            raise UnavailableError(f"device '{self.name}' is not usable here: {reason}")
 
     @final
     def check(self, layers: Iterable[Layer]) -> None:

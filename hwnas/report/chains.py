@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwnas.errors import InputError
+from hwnas.report.forms import Model
 from hwnas.report.html import plain
-from hwnas.report.run import Model, Run
+from hwnas.report.run import Run
 from hwnas.spaces import FLOAT_BITS, Candidates, Layer, Space, get_space, space_of_definition
 
 

@@ -1,10 +1,11 @@
 """Devices side by side: what the best model of each is worth on the others."""
 
+from hwnas.report.forms import Fleet, Model
 from hwnas.report.fronts import device_plots
 from hwnas.report.html import Html, element, name, text
 from hwnas.report.models import latency_words
 from hwnas.report.parts import cell, paragraph, plots, section, table
-from hwnas.report.run import Fleet, Model, Run
+from hwnas.report.run import Run
 
 
 def devices_section(run: Run) -> Html | None:

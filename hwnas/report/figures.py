@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
+from hwnas.report.forms import Figure, Model, Progress, Scored
 from hwnas.report.fronts import device_plots, front_plots
 from hwnas.report.plot import Mark, Plot, Series, Shape, keys, number
-from hwnas.report.run import Figure, Model, Progress, Run, Scored
+from hwnas.report.run import Run
 
 Pairs = Sequence[tuple[float, float]]
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from hwnas.report.forms import Front, Model
 from hwnas.report.plot import Mark, Plot, Series, Shape, number
-from hwnas.report.run import Front, Model, Run
+from hwnas.report.run import Run
 
 # Label, field and what a unit of the plot is, for figures that no device changes.
 _COSTS = (

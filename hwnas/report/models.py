@@ -7,10 +7,11 @@ from typing import Any
 from urllib.parse import quote
 
 from hwnas.report.chains import pair_words
+from hwnas.report.forms import Figure, Model
 from hwnas.report.html import Html, element, name, plain, text
 from hwnas.report.parts import cell, paragraph, section, table
 from hwnas.report.plot import number
-from hwnas.report.run import Figure, Model, Run
+from hwnas.report.run import Run
 from hwnas.spaces import FLOAT_BITS
 from hwnas.units import format_size_bytes
 

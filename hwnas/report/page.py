@@ -17,6 +17,7 @@ from hwnas.report.figures import (
     paper_plots,
     prediction_plots,
 )
+from hwnas.report.forms import Baseline
 from hwnas.report.fronts import front_plots
 from hwnas.report.html import Html, element, join, name, plain, text
 from hwnas.report.interactive import packed_plotly, plotly_figure, script_digest
@@ -24,7 +25,7 @@ from hwnas.report.models import models_json, models_section
 from hwnas.report.parts import cell, paragraph, plots, section, table
 from hwnas.report.picker import picker_section
 from hwnas.report.plot import number
-from hwnas.report.run import Baseline, Run, read_run
+from hwnas.report.run import Run, read_run
 
 _MOST_NESTED = 8
 

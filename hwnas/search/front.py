@@ -131,6 +131,12 @@ class Front:
             "dropped": [dict(one) for one in self.dropped],
         }
 
+    def settled(
+        self, members: tuple[Member, ...], dropped: tuple[Mapping[str, Any], ...], hypervolume: float
+    ) -> "Front":
+        """Returns what is left of the front, and why the rest is not."""
+        return replace(self.with_members(members), dropped=dropped, hypervolume=hypervolume)
+
     def with_members(self, members: tuple[Member, ...]) -> "Front":
         """Returns the front with other members; fronts keep those that are still there."""
         there = {member.id for member in members}

@@ -51,8 +51,6 @@ class Goal:
         for name in settings.device_targets_ms:
             if name not in devices:
                 raise InputError(f"a target is given for device '{name}', but searched: {', '.join(devices)}")
-        usual = np.inf if settings.target_latency_ms is None else settings.target_latency_ms
-        soft = settings.soft is not None
         wanted = {
             "energy_mj": settings.target_energy_mj,
             "size_bytes": settings.max_size_bytes,
@@ -60,10 +58,7 @@ class Goal:
         }
         return Goal(
             objectives=settings.objectives,
-            latency_ms={
-                name: np.inf if soft else float(settings.device_targets_ms.get(name, usual))
-                for name in devices
-            },
+            latency_ms=settings.limits_ms(devices),
             limits={name: float(value) for name, value in wanted.items() if value is not None},
         )
 
@@ -88,6 +83,11 @@ class Goal:
         return np.stack(
             [sign * figures[name] for sign, name in zip(signs, self.objectives, strict=True)], axis=1
         )
+
+    def named(self, point: Floats) -> dict[str, float]:
+        """Returns a point [m], all minimised, by the names of the objectives: accuracy as people read it."""
+        pairs = zip(self.objectives, point.tolist(), strict=True)
+        return {name: float(-value if name == "accuracy_top1" else value) for name, value in pairs}
 
     def excess(self, figures: Figures, device: str) -> Floats:
         """Returns by which share each limit is broken, [n, limits], met at <= 0; at least one column."""

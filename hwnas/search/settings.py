@@ -1,6 +1,6 @@
 """Everything a search depends on, as one value that is written into its run folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -100,6 +100,29 @@ class SearchSettings:
     budget_s: float | None = None
     miss_rate: float = 0.25
 
+    @staticmethod
+    def of(*, samples: int | None, evaluations: int | None, **knobs: Any) -> "SearchSettings":
+        """Returns settings with the defaults for what is None.
+
+        Args:
+            samples: networks measured on each device first.
+            evaluations: so many in all; half of them before the first proposal.
+            knobs: other fields.
+
+        Raises:
+            InputError: a figure that makes no sense.
+        """
+        usual = SearchSettings()
+        initial = max(12, evaluations // 2) if evaluations else usual.initial_evaluations
+        each = usual.evaluations_per_round
+        return SearchSettings(
+            initial_evaluations=initial,
+            evaluations=evaluations,
+            profile_samples=samples or max(usual.profile_samples, initial),
+            rounds=max(1, -(-(evaluations - initial) // each)) if evaluations else usual.rounds,
+            **{name: value for name, value in knobs.items() if value is not None},
+        )
+
     def __post_init__(self) -> None:
         """Raises InputError where a figure makes no sense."""
         if self.method not in METHODS:
@@ -149,6 +172,22 @@ class SearchSettings:
             )
         if self.soft and "latency_ms" not in names:
             raise InputError("--soft rewards latency; keep it among --objectives")
+
+    def limits_ms(self, devices: Sequence[str]) -> dict[str, float]:
+        """Returns the limit of p95 on each device; infinite without one, or with a soft target."""
+        usual = np.inf if self.target_latency_ms is None else self.target_latency_ms
+        return {
+            name: np.inf if self.soft else float(self.device_targets_ms.get(name, usual)) for name in devices
+        }
+
+    def shown_target_ms(self, devices: Sequence[str]) -> float | dict[str, float] | None:
+        """Returns the target of a front: one figure, or one a device where they differ; None for none."""
+        if self.soft:
+            return self.target_latency_ms
+        finite = {name: limit for name, limit in self.limits_ms(devices).items() if np.isfinite(limit)}
+        if len(finite) == len(devices) and len(set(finite.values())) == 1:
+            return next(iter(finite.values()))
+        return finite or None
 
     def algorithm(self) -> Algorithm:
         """Returns the inner search; `exact` proposes by itself where predictors allow it."""

@@ -10,8 +10,9 @@ import pytest
 
 from hwnas.data import SPLITS, ArraySplit, Dataset, fingerprint
 from hwnas.data.cifar10 import cifar10
+from hwnas.data.dealing import FolderSettings
 from hwnas.data.digits import SplitSizes, digits
-from hwnas.data.imagefolder import FolderSettings, imagefolder
+from hwnas.data.imagefolder import imagefolder
 from hwnas.errors import InputError
 
 SMALL = SplitSizes(train=120, calibrate=30, validate=40, test=50)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hwnas.data import SPLITS, Dataset, get_dataset
-from hwnas.data.imagefolder import FolderSettings, FolderSplit, _deal, _File, decode, imagefolder
+from hwnas.data.dealing import FolderSettings, ImageFile, deal
+from hwnas.data.imagefolder import FolderSplit, decode, imagefolder
 from hwnas.errors import InputError
 
 SMALL = FolderSettings(canvas_px=12)
@@ -126,13 +127,13 @@ def test_calibrate_is_no_larger_than_needed(tmp_path: Path, write_classes: Write
 def test_dealing_is_complete_disjoint_and_blind_to_order(
     count: int, shares: tuple[float, float, float]
 ) -> None:
-    files = [_File(f"/x/{number}.png", f"{number}.png", 1, 0) for number in range(count)]
+    files = [ImageFile(f"/x/{number}.png", f"{number}.png", 1, 0) for number in range(count)]
     wanted = {name: (share, 1000) for name, share in zip("abc", shares, strict=True)}
-    dealt = _deal(files, {**wanted, "d": (1.0, 1000)}, Path("x"))
+    dealt = deal(files, {**wanted, "d": (1.0, 1000)}, Path("x"))
     assert list(dealt) == list("abcd")
     assert all(dealt.values())
     assert sorted(f.name for part in dealt.values() for f in part) == sorted(f.name for f in files)
-    assert _deal(files[::-1], {**wanted, "d": (1.0, 1000)}, Path("x")) == dealt
+    assert deal(files[::-1], {**wanted, "d": (1.0, 1000)}, Path("x")) == dealt
 
 
 def test_fingerprint_is_that_of_names_sizes_and_labels(

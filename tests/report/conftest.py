@@ -14,6 +14,46 @@ DEVICES = ("cpu", "cpu-ort")
 
 def make_run(folder: Path, num_models: int = 10) -> Path:
     rng = np.random.default_rng(0)
+    models = some_models(num_models, rng)
+    folder.mkdir(parents=True, exist_ok=True)
+    exported = folder / "models" / models[0]["id"]
+    exported.mkdir(parents=True)
+    (exported / "model.onnx").write_bytes(b"")
+    write(
+        folder,
+        "front.json",
+        {
+            "space": "demo",
+            "devices": {device: {"runtime": "any"} for device in DEVICES},
+            "objectives": ["accuracy_top1", "latency_ms"],
+            "target_latency_ms": 5.0,
+            "reference_point": {"accuracy_top1": 10.0, "latency_ms": 6.2},
+            "hypervolume": 412.5,
+            "candidates": models,
+            "dropped": [{"id": "f00ba12345", "device": "cpu", "reason": "p95 of 5.4 ms missed the target"}],
+        },
+    )
+    write(
+        folder,
+        "config.json",
+        {"space": "demo", "seed": 0, "bits": [32, 8], "settings": {"rounds": 3, "data": None}},
+    )
+    write(
+        folder,
+        "environment.json",
+        {
+            "command": ["hwnas", "search", "--target-latency", "5ms"],
+            "versions": {"numpy": "2.0"},
+            "cpu": "Any (R)",
+        },
+    )
+    write(folder, "predictors.json", predictors(rng))
+    write(folder, "baselines.json", baselines(rng))
+    (folder / "convergence.csv").write_text(convergence(), encoding="utf-8")
+    return folder
+
+
+def some_models(num_models: int, rng: np.random.Generator) -> list[dict[str, Any]]:
     space = get_space("demo")
     bits = np.where(
         rng.random((num_models, len(space.slots))) < np.linspace(0, 1, num_models)[:, None], 8, 32
@@ -53,71 +93,34 @@ def make_run(folder: Path, num_models: int = 10) -> Path:
                 "peak_memory_bytes": int(costs.peak_memory_bytes[row]),
             }
         )
+    return models
 
+
+def predictors(rng: np.random.Generator) -> dict[str, Any]:
     def pairs(n: int) -> list[tuple[float, float]]:
         return [(x, x * (1 + 0.03 * rng.standard_normal())) for x in (1 + 5 * rng.random(n)).tolist()]
 
-    folder.mkdir(parents=True, exist_ok=True)
-    exported = folder / "models" / models[0]["id"]
-    exported.mkdir(parents=True)
-    (exported / "model.onnx").write_bytes(b"")
-    write(
-        folder,
-        "front.json",
-        {
-            "space": "demo",
-            "devices": {device: {"runtime": "any"} for device in DEVICES},
-            "objectives": ["accuracy_top1", "latency_ms"],
-            "target_latency_ms": 5.0,
-            "reference_point": {"accuracy_top1": 10.0, "latency_ms": 6.2},
-            "hypervolume": 412.5,
-            "candidates": models,
-            "dropped": [{"id": "f00ba12345", "device": "cpu", "reason": "p95 of 5.4 ms missed the target"}],
-        },
-    )
-    write(
-        folder,
-        "config.json",
-        {"space": "demo", "seed": 0, "bits": [32, 8], "settings": {"rounds": 3, "data": None}},
-    )
-    write(
-        folder,
-        "environment.json",
-        {
-            "command": ["hwnas", "search", "--target-latency", "5ms"],
-            "versions": {"numpy": "2.0"},
-            "cpu": "Any (R)",
-        },
-    )
-    write(
-        folder,
-        "predictors.json",
-        {
-            device: {
-                "score": {
-                    "mape_percent": 2.31,
-                    "rmse": 0.11,
-                    "within_5_percent": 92.0,
-                    "within_10_percent": 100.0,
-                }
-                | {"spearman": 0.991, "kendall_tau": 0.94, "coverage_90": 0.91, "n": 60},
-                "pairs": pairs(60),
-                "verified": pairs(20),
-                "margin": 1.1,
+    return {
+        device: {
+            "score": {
+                "mape_percent": 2.31,
+                "rmse": 0.11,
+                "within_5_percent": 92.0,
+                "within_10_percent": 100.0,
             }
-            for device in DEVICES
+            | {"spearman": 0.991, "kendall_tau": 0.94, "coverage_90": 0.91, "n": 60},
+            "pairs": pairs(60),
+            "verified": pairs(20),
+            "margin": 1.1,
         }
-        | {
-            "accuracy_top1": {
-                "model": "gp",
-                "score": {"rmse": 0.7, "spearman": 0.93, "n": 40},
-                "pairs": [[x, x + rng.standard_normal() * 0.7] for x in (80 + 16 * rng.random(40)).tolist()],
-            }
-        },
-    )
-    write(folder, "baselines.json", baselines(rng))
-    (folder / "convergence.csv").write_text(convergence(), encoding="utf-8")
-    return folder
+        for device in DEVICES
+    } | {
+        "accuracy_top1": {
+            "model": "gp",
+            "score": {"rmse": 0.7, "spearman": 0.93, "n": 40},
+            "pairs": [[x, x + rng.standard_normal() * 0.7] for x in (80 + 16 * rng.random(40)).tolist()],
+        }
+    }
 
 
 def figure(value: float, half: float, kind: str, **more: Any) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 import pytest
 
+from hwnas.report.forms import Figure
 from hwnas.report.plot import Mark, Plot, Series, keys, number
-from hwnas.report.run import Figure
 
 
 def plot(*marks: Mark, **more: object) -> Plot:

@@ -13,6 +13,7 @@ Source of `Quant`: QONNX (Pappalardo et al., 2022), operator `Quant` version 1.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -38,11 +39,21 @@ Floats = NDArray[np.float32]
 
 OUTPUT = "logits"
 BATCH = "batch"
+MODEL_FILE = "model.onnx"
+"""The name of a network's ONNX file, whatever the runtime."""
+
 # Q/DQ of 4-bit types exist from opset 21; ONNX Runtime from 1.18 on runs both.
 OPSET, IR_VERSION = 21, 10
 QONNX_DOMAIN, _QONNX_VERSION = "qonnx.custom_op.general", 1
 _INT4_BITS = 4
 _WEIGHTLESS = {"scale": "Mul", "add": "Add", "pool": "GlobalAveragePool"}
+
+
+def save_onnx(network: Network, folder: Path) -> Path:
+    """Returns `model.onnx`, the network as `onnx_model` has it, written into an existing folder."""
+    path = folder / MODEL_FILE
+    onnx.save(onnx_model(network), path)
+    return path
 
 
 def onnx_model(network: Network, dialect: Dialect = "qdq") -> onnx.ModelProto:

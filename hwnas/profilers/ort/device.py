@@ -6,9 +6,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import final
 
-import onnx
-
-from hwnas.errors import UnavailableError
 from hwnas.profilers.device import Device
 from hwnas.profilers.machine.fingerprint import Fingerprint
 from hwnas.profilers.machine.placement import Placement
@@ -16,10 +13,9 @@ from hwnas.profilers.measurement import Kind
 from hwnas.profilers.measuring.meter import Meter
 from hwnas.profilers.measuring.protocol import Protocol
 from hwnas.profilers.measuring.worker_meter import worker_meter
-from hwnas.profilers.onnx.model import onnx_model
+from hwnas.profilers.onnx.model import save_onnx
 from hwnas.spaces import FLOAT_BITS, Layer, Network
 
-ARTEFACT = "model.onnx"
 # What each provider runs faster than, or as fast as, floating point; CUDA has no integer kernels.
 BITS = {"cpu": (FLOAT_BITS, 8), "cuda": (FLOAT_BITS,)}
 
@@ -57,9 +53,7 @@ class OnnxRuntimeDevice(Device):
 
     def fingerprint(self) -> Fingerprint:
         """Returns processor, GPU, runtime version, threads and batch."""
-        reason = self.unavailable()
-        if reason:
-            raise UnavailableError(f"device '{self.name}' is not usable here: {reason}")
+        self.need_usable()
         facts = {"device": self.name, "runtime_version": f"onnxruntime {_version()}"}
         return Fingerprint({**facts, **self.place.facts()})
 
@@ -77,9 +71,7 @@ class OnnxRuntimeDevice(Device):
     def build(self, network: Network, folder: Path) -> Path:
         """Returns `model.onnx`, written into the folder."""
         self.check(network.layers)
-        path = folder / ARTEFACT
-        onnx.save(onnx_model(network), path)
-        return path
+        return save_onnx(network, folder)
 
     def meter(self, protocol: Protocol) -> AbstractContextManager[Meter]:
         """Returns a meter for ONNX files with one input and one output."""

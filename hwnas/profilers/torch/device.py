@@ -10,9 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import final
 
-import onnx
-
-from hwnas.errors import UnavailableError
 from hwnas.profilers.device import Device
 from hwnas.profilers.machine.fingerprint import Fact, Fingerprint
 from hwnas.profilers.machine.folders import cache_home
@@ -21,10 +18,9 @@ from hwnas.profilers.measurement import Kind
 from hwnas.profilers.measuring.meter import Meter
 from hwnas.profilers.measuring.protocol import Protocol
 from hwnas.profilers.measuring.worker_meter import worker_meter
-from hwnas.profilers.onnx.model import onnx_model
+from hwnas.profilers.onnx.model import save_onnx
 from hwnas.spaces import FLOAT_BITS, Layer, Network
 
-ARTEFACT = "model.onnx"
 # A network's program takes seconds on a quiet machine.
 _COMPILE_S = 900.0
 
@@ -59,9 +55,7 @@ class TorchDevice(Device):
 
     def fingerprint(self) -> Fingerprint:
         """Returns processor, GPU, torch's version, how it compiles, threads and batch."""
-        reason = self.unavailable()
-        if reason:
-            raise UnavailableError(f"device '{self.name}' is not usable here: {reason}")
+        self.need_usable()
         facts: dict[str, Fact] = {"device": self.name, "runtime_version": f"torch {version('torch')}"}
         if self.compiled:
             facts |= {"compile": "torch.compile", "compiler_version": _compiler_version()}
@@ -76,9 +70,7 @@ class TorchDevice(Device):
     def build(self, network: Network, folder: Path) -> Path:
         """Returns `model.onnx`, written into the folder."""
         self.check(network.layers)
-        path = folder / ARTEFACT
-        onnx.save(onnx_model(network), path)
-        return path
+        return save_onnx(network, folder)
 
     def meter(self, protocol: Protocol) -> AbstractContextManager[Meter]:
         """Returns a meter for ONNX files with one input and one output."""

@@ -9,8 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import onnx
-
 from hwnas.errors import InputError, UnavailableError
 from hwnas.profilers.device import Device, Remarks
 from hwnas.profilers.machine.fingerprint import Fingerprint
@@ -20,9 +18,9 @@ from hwnas.profilers.measurement import Kind
 from hwnas.profilers.measuring.meter import Meter
 from hwnas.profilers.measuring.protocol import Protocol
 from hwnas.profilers.measuring.worker_meter import worker_meter
-from hwnas.profilers.onnx.model import onnx_model
+from hwnas.profilers.onnx.model import save_onnx
 from hwnas.profilers.tvm.compiled.library import Library, SpaceLayers, has_linker
-from hwnas.profilers.tvm.device import ARTEFACT, ONNX, TvmDevice
+from hwnas.profilers.tvm.device import ARTEFACT, TvmDevice
 from hwnas.profilers.tvm.intrinsics import prepare_tvm
 from hwnas.profilers.tvm.kernels.packs import Pack, given_pack, pack_for, tvm_version
 from hwnas.profilers.tvm.kernels.plan import applied, kernel_module, kernels_of, space_layers
@@ -100,10 +98,9 @@ class CudaTvm(Device):
 
     def fingerprint(self) -> Fingerprint:
         """Returns the GPU, its driver, TVM's version, the pack and batch."""
-        reason = self.unavailable()
+        self.need_usable()
         card = gpu()
-        if reason or card is None:
-            raise UnavailableError(f"device '{self.name}' is not usable here: {reason}")
+        assert card, "it is usable"
         return Fingerprint(
             {
                 "device": self.name,
@@ -143,7 +140,7 @@ class CudaTvm(Device):
         import tvm
         from tvm import relax
 
-        onnx.save(onnx_model(network), folder / ONNX)
+        save_onnx(network, folder)
         builder, _ = program(network, library)
         link = tvm.get_global_func("relax.VMLink")
         executable = relax.vm_build.VMExecutable(link(builder, library.target.to_tvm(), kernels, [], {}))

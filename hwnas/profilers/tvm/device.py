@@ -8,9 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import onnx
-
-from hwnas.errors import InputError, UnavailableError
+from hwnas.errors import InputError
 from hwnas.profilers.device import Device, Remarks
 from hwnas.profilers.machine.fingerprint import Fingerprint
 from hwnas.profilers.machine.folders import cache_home
@@ -20,7 +18,7 @@ from hwnas.profilers.measuring.meter import Meter
 from hwnas.profilers.measuring.protocol import Protocol
 from hwnas.profilers.measuring.worker_meter import worker_meter
 from hwnas.profilers.memory import PlannedMemory
-from hwnas.profilers.onnx.model import onnx_model
+from hwnas.profilers.onnx.model import save_onnx
 from hwnas.profilers.tvm.compiled.library import Library, SpaceLayers, has_linker, open_library
 from hwnas.profilers.tvm.kernels.crossing import BYTE_BITS, LayerKey, links_of, runs_in_bytes
 from hwnas.profilers.tvm.kernels.int8.vnni import vnni_here
@@ -31,7 +29,6 @@ from hwnas.spaces import FLOAT_BITS, Candidates, Layer, Network, Space, random_n
 
 ARTEFACT = "model.so"
 PROGRAM = "model.json"
-ONNX = "model.onnx"
 # Spaces with more are compiled network by network: they have every layer at many image sizes.
 _MOST_AT_ONCE = 400
 
@@ -101,9 +98,7 @@ class TvmDevice(Device):
         Raises:
             UnavailableError: the device is not usable here.
         """
-        reason = self.unavailable()
-        if reason:
-            raise UnavailableError(f"device '{self.name}' is not usable here: {reason}")
+        self.need_usable()
         return self._pack
 
     def fingerprint(self) -> Fingerprint:
@@ -157,7 +152,7 @@ class TvmDevice(Device):
 
         self.check(network.layers)
         library = self._compiled(self._runs(network.layers))
-        onnx.save(onnx_model(network), folder / ONNX)
+        save_onnx(network, folder)
         write_coverage(network.layers, library, folder)
         if not library.linkable:
             write_program(network, library, folder / PROGRAM)

@@ -12,7 +12,8 @@ from hwnas.errors import InputError
 from hwnas.profilers.tvm.intrinsics import prepare_tvm
 from hwnas.profilers.tvm.kernels.crossing import BYTE_BITS, LayerKey, conversion, converts, runs_in_bytes
 from hwnas.profilers.tvm.kernels.emit import emit_layers, input_shape
-from hwnas.profilers.tvm.kernels.int8.emit import emit_dequantize, emit_piece, emit_quantize, pieces_of
+from hwnas.profilers.tvm.kernels.int8.emit import emit_dequantize, emit_piece, emit_quantize
+from hwnas.profilers.tvm.kernels.int8.pieces import pieces_of
 from hwnas.profilers.tvm.kernels.int8.schedule import schedule_by_rule
 from hwnas.profilers.tvm.kernels.int8.vnni import form_of
 from hwnas.profilers.tvm.kernels.packs import Schedule

@@ -7,8 +7,6 @@ from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
-import onnx
-
 from hwnas.errors import HwnasError, UnavailableError
 from hwnas.profilers.device import Device, Remarks
 from hwnas.profilers.machine.fingerprint import Fingerprint
@@ -17,10 +15,10 @@ from hwnas.profilers.measurement import Kind
 from hwnas.profilers.measuring.meter import Meter
 from hwnas.profilers.measuring.protocol import Protocol
 from hwnas.profilers.measuring.worker_meter import worker_meter
-from hwnas.profilers.onnx.model import onnx_model
+from hwnas.profilers.onnx.model import save_onnx
 from hwnas.profilers.tvm.compiled.cross import artefact_format
 from hwnas.profilers.tvm.compiled.library import Library, SpaceLayers, open_library
-from hwnas.profilers.tvm.device import ONNX, TvmDevice
+from hwnas.profilers.tvm.device import TvmDevice
 from hwnas.profilers.tvm.kernels.packs import Pack, given_pack, pack_for, tvm_version, user_folder
 from hwnas.profilers.tvm.kernels.plan import space_layers
 from hwnas.profilers.tvm.remote.farm import farm
@@ -179,7 +177,7 @@ class RemoteTvm(Device):
 
         self.check(network.layers)
         library = self._compiled()
-        onnx.save(onnx_model(network), folder / ONNX)
+        save_onnx(network, folder)
         suffix, linker = artefact_format(self.pack.target.triple)
         write_coverage(network.layers, library, folder)
         path = folder / f"model{suffix}"
@@ -249,9 +247,7 @@ class RemoteTvm(Device):
         return found
 
     def _usable(self) -> None:
-        reason = self.unavailable()
-        if reason:
-            raise UnavailableError(f"device '{self.name}' is not usable here: {reason}")
+        self.need_usable()
 
     def _compiled(self, on_progress: Callable[[int, int], None] | None = None) -> Library:
         if self._library is None:

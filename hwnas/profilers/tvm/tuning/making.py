@@ -23,7 +23,8 @@ from hwnas.profilers.tvm.kernels.packs import Pack, Schedule, pack_for, tvm_vers
 from hwnas.profilers.tvm.kernels.plan import expected_uses, kernels_of, space_layers
 from hwnas.profilers.tvm.target import Target, targets_here
 from hwnas.profilers.tvm.tuning.records import KernelRecord
-from hwnas.profilers.tvm.tuning.tune import TuningProgress, TuningSettings, tune
+from hwnas.profilers.tvm.tuning.settings import TuningProgress, TuningSettings
+from hwnas.profilers.tvm.tuning.tune import tune
 from hwnas.spaces import Space, get_space, space_of_definition
 
 _RESTARTS = 3

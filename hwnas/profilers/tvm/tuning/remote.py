@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from hwnas.profilers.tvm.remote.device import RemoteTvm
 from hwnas.profilers.tvm.tuning.making import TuningResult, tune_space
-from hwnas.profilers.tvm.tuning.tune import TuningProgress, TuningSettings
+from hwnas.profilers.tvm.tuning.settings import TuningProgress, TuningSettings
 
 
 def tune_remote(

@@ -9,7 +9,8 @@ from hwnas.profilers.tvm.target import Target
 from hwnas.profilers.tvm.tuning import making
 from hwnas.profilers.tvm.tuning.making import make_pack, tune_space
 from hwnas.profilers.tvm.tuning.records import KernelRecord
-from hwnas.profilers.tvm.tuning.tune import TuningProgress, TuningSettings, next_round
+from hwnas.profilers.tvm.tuning.settings import TuningProgress, TuningSettings
+from hwnas.profilers.tvm.tuning.tune import next_round
 from hwnas.spaces import get_space
 
 V3 = Target(mcpu="x86-64-v3")

@@ -18,7 +18,7 @@ from hwnas.profilers.onnx.quantizer import (
     scales_for_bias,
     weight_scales,
 )
-from hwnas.profilers.tvm.kernels.int8.emit import Piece, pieces_of
+from hwnas.profilers.tvm.kernels.int8.pieces import Piece, pieces_of
 from hwnas.profilers.tvm.kernels.int8.rounding import BIG, TO_LEVELS, chain_numbers, first_tensor
 from hwnas.profilers.tvm.kernels.int8.vnni import DEPTH, LANES
 from hwnas.spaces import Layer, Network, activation_bits
