@@ -4,13 +4,15 @@ And read without trusting them: so many bytes at most, and JSON of figures that 
 """
 
 import codecs
+import errno
+import fcntl
 import json
 import math
 import os
 import re
 import tempfile
 from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -33,18 +35,17 @@ _LARGE = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{19}")
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; on success it takes the place of `path` at once.
 
+    What writers of the same path that were killed left behind is removed.
+
     Raises:
-        InputError: the folder cannot be made or written to.
+        InputError: the folder cannot be made or written to, or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        _clear_left(path)
+        handle, temporary = _locked_temporary(path)
     except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {error.strerror or error}; name a folder that can be written to"
-        ) from error
-    os.close(handle)
-    temporary = Path(name)
+        raise _unwritable(path, error) from error
     try:
         yield temporary
         with open(temporary, "rb") as written:
@@ -53,8 +54,47 @@ def replacing(path: Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes 0600; others read results too
         temporary.replace(path)
+    except OSError as error:
+        if error.filename not in (None, str(temporary)):
+            raise
+        raise _unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _locked_temporary(path: Path) -> tuple[int, Path]:
+    """A new file beside `path`, locked for as long as the handle is open: its writer lives."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        with suppress(OSError):  # not every file system has locks; nothing is cleared there
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        os.close(handle)  # another process took it for left behind before it was locked
+
+
+def _clear_left(path: Path) -> None:
+    """Removes temporary files of `path` whose writers are gone."""
+    with os.scandir(path.parent) as entries:
+        left = [Path(one.path) for one in entries if _is_temporary_of(path, one.name)]
+    for one in left:
+        with suppress(OSError), open(one, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            one.unlink()
+
+
+def _is_temporary_of(path: Path, name: str) -> bool:
+    return name.startswith(f".{path.name}.") and name.endswith(".tmp")
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    advice = (
+        "make room and repeat the command"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT)
+        else "name a folder that can be written to"
+    )
+    return InputError(f"cannot write {path}: {error.strerror or error}; {advice}")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -39,7 +39,7 @@ def export(
     from hwnas.profilers import Protocol, Store, default_store_path
     from hwnas.profilers.profile import canary_reference_ms
     from hwnas.search.front import read_front
-    from hwnas.search.run_folder import Journal
+    from hwnas.search.run_folder import Journal, locked_folder
     from hwnas.supernet import Evaluator
 
     wanted_formats = checked_formats(formats or [])
@@ -57,8 +57,11 @@ def export(
     if not (isinstance(definitions, dict) and all(isinstance(one, dict) for one in definitions.values())):
         raise InputError(f"{run / 'config.json'} must hold the fields of each device in device_definitions")
     folder = output or run / "exported"
-    with showing_progress() as progress, Store(default_store_path()) as opened_store:
-        folder.mkdir(parents=True, exist_ok=True)
+    with (
+        showing_progress() as progress,
+        locked_folder(folder),
+        Store(default_store_path()) as opened_store,
+    ):
         journal = Journal(folder / "journal.jsonl")
         try:
             final = Finish(
