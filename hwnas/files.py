@@ -10,6 +10,7 @@ import json
 import math
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,8 @@ Value = TypeVar("Value")
 # No file of ours that is read whole comes near it; one that does would only fill the memory.
 MAX_FILE_BYTES = 256 * 2**20
 _BLOCK_BYTES = 2**22
+# Of temporary folders, and of all that is temporary.
+_FOLDER, _ENDING = "hwnas-", ".tmp"
 # Where a number may be too large for 64 bits; most texts have none, and are read faster for it.
 _LARGE = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{19}")
 
@@ -42,7 +45,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _clear_left(path)
+        _clear_left(path.parent, f".{path.name}.")
         handle, temporary = _locked_temporary(path)
     except OSError as error:
         raise _unwritable(path, error) from error
@@ -63,29 +66,63 @@ def replacing(path: Path) -> Iterator[Path]:
         os.close(handle)
 
 
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yields a new folder among the system's temporary ones, which is gone afterwards.
+
+    Those of processes that were killed are removed too.
+    """
+    with suppress(OSError):
+        _clear_left(Path(tempfile.gettempdir()), _FOLDER)
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=_FOLDER, suffix=_ENDING))
+        with suppress(FileNotFoundError):
+            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            if _holds(handle):
+                break
+            os.close(handle)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(handle)
+
+
 def _locked_temporary(path: Path) -> tuple[int, Path]:
     """A new file beside `path`, locked for as long as the handle is open: its writer lives."""
     while True:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        with suppress(OSError):  # not every file system has locks; nothing is cleared there
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(handle).st_nlink:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_ENDING, dir=path.parent)
+        if _holds(handle):
             return handle, Path(name)
-        os.close(handle)  # another process took it for left behind before it was locked
+        os.close(handle)
 
 
-def _clear_left(path: Path) -> None:
-    """Removes temporary files of `path` whose writers are gone."""
-    with os.scandir(path.parent) as entries:
-        left = [Path(one.path) for one in entries if _is_temporary_of(path, one.name)]
-    for one in left:
-        with suppress(OSError), open(one, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            one.unlink()
+def _holds(handle: int) -> bool:
+    """Locks what was just made; whether no other process took it for left behind before that."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # not every file system has locks; nothing is cleared there
+        pass
+    return os.fstat(handle).st_nlink > 0
 
 
-def _is_temporary_of(path: Path, name: str) -> bool:
-    return name.startswith(f".{path.name}.") and name.endswith(".tmp")
+def _clear_left(folder: Path, prefix: str) -> None:
+    """Removes temporary files and folders of one prefix whose makers are gone."""
+    with os.scandir(folder) as entries:
+        left = [one.name for one in entries if one.name.startswith(prefix) and one.name.endswith(_ENDING)]
+    for one in (folder / name for name in left):
+        with suppress(OSError):
+            if one.lstat().st_uid != os.getuid():
+                continue
+            # Neither a link nor a pipe, which somebody else may have put there.
+            handle = os.open(one, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(one) if one.is_dir() else one.unlink()
+            finally:
+                os.close(handle)
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:

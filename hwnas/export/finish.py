@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from hwnas.export.manifest import Manifest, write_manifest
 from hwnas.export.manifest import latency_figure as manifest_figure
 from hwnas.export.onnx import export_onnx
 from hwnas.export.twins import build_twins, twin_figure, twin_name, twin_remark
+from hwnas.files import temporary_folder
 from hwnas.profilers import Device, Measurement, Protocol
 from hwnas.progress import Progress
 from hwnas.search.front import Front, Member
@@ -87,8 +87,8 @@ class Finish:
             self.progress.step("export and check", done, len(front.members))
             artefacts[member.id], gated[member.id] = self._one(member)
         self.progress.step("export and check", len(front.members), len(front.members))
-        with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
-            twins = self._float_twins(front, Path(folder))
+        with temporary_folder() as folder:
+            twins = self._float_twins(front, folder)
             taken = self._measure(front, artefacts, twins)
         final = self._settled(front, gated, taken)
         for one in final.dropped:

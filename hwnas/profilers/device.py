@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, final
 
 from hwnas.errors import InputError, MeasurementError
+from hwnas.files import temporary_folder
 from hwnas.profilers.canary import canary_network
 from hwnas.profilers.energy.settings import EnergySettings, MeterName
 from hwnas.profilers.fingerprint import Fingerprint
@@ -203,8 +204,8 @@ class Device(ABC):
                 subjects.extend(group.subjects)
                 yield group
 
-        with tempfile.TemporaryDirectory(prefix="hwnas-") as home:
-            found = self._measure(groups(Path(home)), protocol, on_group, canary_reference_ms)
+        with temporary_folder() as home:
+            found = self._measure(groups(home), protocol, on_group, canary_reference_ms)
         return [found[subject] for subject in subjects]
 
     @final
@@ -249,12 +250,12 @@ class Device(ABC):
         asked: list[Stopped] = []
         # The pool is left last: the meter's end is what ends calls that still wait.
         with (
-            tempfile.TemporaryDirectory(prefix="hwnas-") as folder,
+            temporary_folder() as folder,
             ThreadPoolExecutor() as pool,
             self.meter(protocol) as meter,
         ):
             # Built when there is something to measure.
-            canary = cache(lambda: self._built_canary(Path(folder), reference_ms))
+            canary = cache(lambda: self._built_canary(folder, reference_ms))
             for group, result in following(_results(groups, meter, canary, pool), asked):
                 marked = tuple(self._remarked(one, group) for one in result.measurements)
                 group.clear()

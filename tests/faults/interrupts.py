@@ -1,0 +1,78 @@
+"""Ctrl-C: once ends a command after what is in flight, twice ends it at once."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from hwnas.supernet.training.checkpoint import saved_step
+
+from .running import Running
+from .stage import Stage, Tried
+from .traces import torn, truths
+
+RESUME = "interrupted; repeat the same command to resume"
+# A group of measurements takes longer than this, even on a quiet machine.
+_INTO_A_GROUP_S = 1.0
+
+
+def at_work(name: str) -> Callable[[Running], bool]:
+    """Returns what tells that a job is in the middle of something that is worth keeping."""
+    if name == "profile":
+        return _measuring
+    word = {"train": "train: 1/", "evaluate": "evaluate: ", "search": "evaluate accuracy: 0/"}
+    return lambda running: word.get(name.partition(",")[0], "export and check: 0/") in running.said()
+
+
+def _measuring(running: Running) -> bool:
+    workers = [one for one in running.descendants() if "hwnas.profilers.worker" in " ".join(one.cmdline())]
+    return bool(workers) and time.time() - workers[0].create_time() > 1 + _INTO_A_GROUP_S
+
+
+def kept(name: str, place: Path) -> int:
+    """Returns how much of a job's work is on the disk: steps of training, or truths."""
+    if name == "train":
+        return saved_step(place / "net.safetensors.checkpoint")
+    return len(truths(place))
+
+
+def once(stage: Stage) -> Tried:
+    """Ctrl-C once over every command: what was in flight is kept."""
+    tried = Tried()
+    for name in ("profile", "search", "train", "evaluate", "evaluate, 2 processes", "export"):
+        place = stage.settled(name)
+        before = 0
+
+        def press(running: Running, name: str = name, place: Path = place) -> None:
+            nonlocal before
+            before = kept(name, place)
+            running.interrupt()
+
+        ran, came = stage.befallen(name, place, at_work(name), press)
+        wrong = ran.refused(RESUME, code=130) if came else ["it was over before the key was pressed"]
+        if "ending after what is in flight" not in ran.err:
+            wrong.append(f"it did not say that it heard: {ran.err[-300:]}")
+        if kept(name, place) <= before:
+            wrong.append("what was in flight was not kept")
+        wrong += torn(place, finished=False)
+        tried.add(name, wrong + stage.completes(name, place, truths(place)), ran.last)
+    return tried
+
+
+def twice(stage: Stage) -> Tried:
+    """Ctrl-C twice over every command: it ends, and the measurement in flight with it."""
+    tried = Tried()
+    for name in ("profile", "search", "train", "evaluate", "export"):
+        place = stage.settled(name)
+
+        def press(running: Running) -> None:
+            running.interrupt()
+            time.sleep(0.2)
+            running.interrupt()
+
+        ran, came = stage.befallen(name, place, at_work(name), press)
+        wrong = ran.refused(RESUME, code=130) if came else ["it was over before the key was pressed"]
+        if name == "profile" and truths(place):
+            wrong.append("it went on to the end of the group")
+        wrong += torn(place, finished=False)
+        tried.add(name, wrong + stage.completes(name, place, truths(place)), ran.last)
+    return tried
