@@ -19,14 +19,15 @@ from .stage import Stage, Tried
 # Of a hundred kills, how many befall each job.
 SHARES = {
     "train": 20,
-    "evaluate": 20,
-    "evaluate, 2 processes": 5,
-    "profile": 12,
-    "profile, simulated": 8,
-    "search": 15,
+    "evaluate": 18,
+    "evaluate, 2 processes": 4,
+    "profile": 18,
+    "profile, simulated": 6,
+    "profile, cpu-ort": 2,
+    "search": 14,
     "search, measured": 4,
     "export": 12,
-    "export, measured": 4,
+    "export, cpu-ort": 2,
 }
 
 FAULTS: dict[str, Callable[[Stage], Tried]] = {

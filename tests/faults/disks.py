@@ -91,7 +91,7 @@ def removed(stage: Stage) -> Tried:
     """Files that are gone in the middle of a run: outputs, inputs, and what was put aside."""
     tried = Tried()
     for name, path, when in (
-        ("profile", "home/measurements.sqlite", "32/40"),
+        ("profile", "home/measurements.sqlite", "32/80"),
         ("search", "run/journal.jsonl", ""),
         ("search", "run", ""),
         ("train", "net.safetensors.checkpoint", ""),

@@ -52,12 +52,13 @@ def jobs(world: Path) -> dict[str, Job]:
         Job("train", f"{train} --checkpoint-every 0.1s -o net.safetensors", _trained),
         Job("evaluate", evaluate, _evaluated),
         Job("evaluate, 2 processes", f"{evaluate} --workers 2", _evaluated),
-        Job("profile", "profile --device cpu-ort --samples 40 --json", _profiled),
+        Job("profile", "profile --device sleeper --samples 80 --json", _profiled),
         Job("profile, simulated", f"profile --device {SIMULATED} --samples 120 --json", _profiled_exactly),
+        Job("profile, cpu-ort", "profile --device cpu-ort --samples 12 --json", _profiled),
         Job("search", f"{_SEARCH} --device {SIMULATED} --no-export -o run", _searched),
-        Job("search, measured", f"{_SEARCH} --device cpu-ort --no-export -o run", _searched, same_store=True),
+        Job("search, measured", f"{_SEARCH} --device sleeper --no-export -o run", _searched, same_store=True),
         Job("export", f"export run {chosen} -o models", _exported_exactly, needs=("run",)),
-        Job("export, measured", f"export run-ort {chosen} -o models", _exported, needs=("run-ort",)),
+        Job("export, cpu-ort", f"export run-ort {chosen} -o models", _exported, needs=("run-ort",)),
     ]
     return {job.name: job for job in every}
 

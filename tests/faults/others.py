@@ -99,14 +99,13 @@ def clock_back(stage: Stage) -> Tried:
 def worker_killed(stage: Stage) -> Tried:
     """The process that measures, or one that evaluates, killed as the kernel does when memory is short."""
     tried = Tried()
-    for name in ("profile", "evaluate, 2 processes", "search, measured"):
+    for name in ("profile", "evaluate, 2 processes"):
         place = stage.settled(name)
-        condition = at_work("profile" if name.startswith("search") else name)
 
         def shoot(running: Running) -> None:
             running.descendants()[0].send_signal(signal.SIGKILL)
 
-        end, came = stage.befallen(name, place, condition, shoot)
+        end, came = stage.befallen(name, place, at_work(name), shoot)
         wrong = end.done() if came else ["it was over before a worker was killed"]
         tried.add(name, wrong + stage.completes(name, place, truths(place)))
     return tried

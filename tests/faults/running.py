@@ -149,10 +149,10 @@ class Running:
 
 def environment(place: Path) -> dict[str, str]:
     """Returns the environment of commands in a place."""
-    root = str(Path(__file__).parents[2])
-    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    here = Path(__file__).parent
+    paths = [str(here.parents[1]), str(here / "plugins"), os.environ.get("PYTHONPATH", "")]
     home = {"HWNAS_HOME": str(place / "home"), "TMPDIR": str(place / "tmp")}
-    return {**os.environ, **home, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    return {**os.environ, **home, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 @contextmanager
