@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,17 @@ from .traces import lost, torn, truths
 
 _NAMES = ("train", "evaluate", "profile, simulated", "search", "export")
 _MIB = 1 << 20
+# A job, what of its place is removed, and after which words of it; without, when it is at work.
+_REMOVED = (
+    ("profile", "home/measurements.sqlite", "32/80"),
+    ("search", "run/journal.jsonl", ""),
+    ("search", "run", ""),
+    ("train", "net.safetensors.checkpoint", ""),
+    ("evaluate", "results.csv", ""),
+    ("export", "run/front.json", ""),
+    ("export", "models", ""),
+    ("profile", "tmp", ""),
+)
 
 
 @contextmanager
@@ -39,12 +50,14 @@ def mounted(stage: Stage, size: int) -> Iterator[Path | str]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def full(stage: Stage) -> Tried:
+def full(
+    stage: Stage, names: Sequence[str] = _NAMES, shares: Sequence[float] = (0.0, 0.05, 0.5, 0.9)
+) -> Tried:
     """A disk with little room left, from none to nearly enough, for all that a command writes."""
     tried = Tried()
-    for name in _NAMES:
+    for name in names:
         needs = stage.whole(name).size_bytes
-        for share in (0.0, 0.05, 0.5, 0.9):
+        for share in shares:
             with mounted(stage, 64 * _MIB) as folder:
                 if isinstance(folder, str):
                     tried.skipped = folder
@@ -64,10 +77,10 @@ def full(stage: Stage) -> Tried:
     return tried
 
 
-def read_only(stage: Stage) -> Tried:
+def read_only(stage: Stage, names: Sequence[str] = _NAMES) -> Tried:
     """A folder that may not be written to, with what a killed command left in it."""
     tried = Tried()
-    for name in _NAMES:
+    for name in names:
         with mounted(stage, 64 * _MIB) as folder:
             if isinstance(folder, str):
                 tried.skipped = folder
@@ -87,19 +100,10 @@ def read_only(stage: Stage) -> Tried:
     return tried
 
 
-def removed(stage: Stage) -> Tried:
+def removed(stage: Stage, what: Sequence[tuple[str, str, str]] = _REMOVED) -> Tried:
     """Files that are gone in the middle of a run: outputs, inputs, and what was put aside."""
     tried = Tried()
-    for name, path, when in (
-        ("profile", "home/measurements.sqlite", "32/80"),
-        ("search", "run/journal.jsonl", ""),
-        ("search", "run", ""),
-        ("train", "net.safetensors.checkpoint", ""),
-        ("evaluate", "results.csv", ""),
-        ("export", "run/front.json", ""),
-        ("export", "models", ""),
-        ("profile", "tmp", ""),
-    ):
+    for name, path, when in what:
         place = stage.settled(name)
         condition = _said(when) if when else at_work(name)
         end, came = stage.befallen(name, place, condition, _remover(place / path))

@@ -1,7 +1,7 @@
 """Ctrl-C: once ends a command after what is in flight, twice ends it at once."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hwnas.supernet.training.checkpoint import saved_step
@@ -10,6 +10,7 @@ from .running import Running
 from .stage import Stage, Tried
 from .traces import torn, truths
 
+_NAMES = ("profile", "search", "train", "evaluate", "export")
 RESUME = "interrupted; repeat the same command to resume"
 # The next group of measurements takes longer than this, even on a quiet machine.
 _INTO_A_GROUP_S = 0.7
@@ -30,10 +31,10 @@ def kept(name: str, place: Path) -> int:
     return len(truths(place))
 
 
-def once(stage: Stage) -> Tried:
+def once(stage: Stage, names: Sequence[str] = (*_NAMES, "evaluate, 2 processes")) -> Tried:
     """Ctrl-C once over every command: what was in flight is kept."""
     tried = Tried()
-    for name in ("profile", "search", "train", "evaluate", "evaluate, 2 processes", "export"):
+    for name in names:
         place = stage.settled(name)
         before = 0
 
@@ -54,10 +55,10 @@ def once(stage: Stage) -> Tried:
     return tried
 
 
-def twice(stage: Stage) -> Tried:
+def twice(stage: Stage, names: Sequence[str] = _NAMES) -> Tried:
     """Ctrl-C twice over every command: it ends, and the measurement in flight with it."""
     tried = Tried()
-    for name in ("profile", "search", "train", "evaluate", "export"):
+    for name in names:
         place = stage.settled(name)
 
         def press(running: Running, name: str = name) -> None:

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+from collections.abc import Sequence
 from contextlib import closing
 
 from .interrupts import at_work
@@ -46,26 +47,28 @@ int gettimeofday(struct timeval *t, void *zone) {
     return 0;
 }
 """
+_EVER = 1e9
 
 
-def locked_store(stage: Stage) -> Tried:
+def locked_store(stage: Stage, seconds: Sequence[float] = (8.0, _EVER)) -> Tried:
     """A store that another process writes to: for a while, and for longer than anybody waits."""
     tried = Tried()
-    for name, seconds in (("profile, simulated", 8.0), ("profile, simulated", 1e9)):
+    name = "profile, simulated"
+    for held_s in seconds:
         place = stage.settled(name)
         ran(["profile", "--device", "bitfusion", "--samples", "12"], place)
         known = truths(place)
         with closing(sqlite3.connect(place / "home" / "measurements.sqlite")) as other:
             other.execute("BEGIN EXCLUSIVE")
             with started(stage.job(name).words, place) as running:
-                if seconds < 1e9:
-                    time.sleep(seconds)
+                if held_s < _EVER:
+                    time.sleep(held_s)
                     other.rollback()
                 end = running.ended()
             if other.in_transaction:
                 other.rollback()
-        wrong = end.done() if seconds < 1e9 else end.refused("another process holds it")
-        what = f"held for {seconds:g} s" if seconds < 1e9 else "held for ever"
+        wrong = end.done() if held_s < _EVER else end.refused("another process holds it")
+        what = f"held for {held_s:g} s" if held_s < _EVER else "held for ever"
         tried.add(what, wrong + stage.completes(name, place, known), end.last if end.code else "")
     return tried
 
@@ -96,10 +99,10 @@ def clock_back(stage: Stage) -> Tried:
     return tried
 
 
-def worker_killed(stage: Stage) -> Tried:
+def worker_killed(stage: Stage, names: Sequence[str] = ("profile", "evaluate, 2 processes")) -> Tried:
     """The process that measures, or one that evaluates, killed as the kernel does when memory is short."""
     tried = Tried()
-    for name in ("profile", "evaluate, 2 processes"):
+    for name in names:
         place = stage.settled(name)
 
         def shoot(running: Running) -> None:
