@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -68,10 +69,8 @@ class Running:
         """
         (place / "tmp").mkdir(parents=True, exist_ok=True)
         self.began = time.monotonic()
-        self._out, self._err = (
-            open(place.parent / f"{place.name}.{end}", "w+")  # noqa: SIM115 (closed by `close`)
-            for end in ("out", "err")
-        )
+        # Not in the place, whose disk may be full.
+        self._out, self._err = (tempfile.NamedTemporaryFile("w+") for _ in range(2))  # noqa: SIM115
         command = [sys.executable, "-m", "hwnas", *words]
         self.process = psutil.Popen(
             ["bash", "-c", f'{limit} exec "$@"', "bash", *command] if limit else command,
@@ -87,7 +86,6 @@ class Running:
 
     def said(self) -> str:
         """Returns what it told people so far."""
-        self._err.flush()
         return Path(self._err.name).read_text()
 
     def wait(self, seconds: float = MOST_S) -> Ran | None:
