@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from hwnas.errors import InputError
+from hwnas.errors import HwnasError, InputError
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -28,6 +28,8 @@ Value = TypeVar("Value")
 # No file of ours that is read whole comes near it; one that does would only fill the memory.
 MAX_FILE_BYTES = 256 * 2**20
 _BLOCK_BYTES = 2**22
+# More than what a library that failed may have left of the room.
+_PROBE_BYTES = 2**18
 # Of temporary folders, and of all that is temporary.
 _FOLDER, _ENDING = "hwnas-", ".tmp"
 # Where a number may be too large for 64 bits; most texts have none, and are read faster for it.
@@ -61,6 +63,12 @@ def replacing(path: Path) -> Iterator[Path]:
         if error.filename not in (None, str(temporary)):
             raise
         raise _unwritable(path, error) from error
+    except Exception as error:
+        # Libraries that write in C say that something is wrong, not that the disk is full.
+        reason = None if isinstance(error, HwnasError) else _refuses(handle)
+        if reason is None:
+            raise
+        raise _unwritable(path, reason) from error
     finally:
         temporary.unlink(missing_ok=True)
         os.close(handle)
@@ -95,6 +103,17 @@ def _locked_temporary(path: Path) -> tuple[int, Path]:
         if _holds(handle):
             return handle, Path(name)
         os.close(handle)
+
+
+def _refuses(handle: int) -> OSError | None:
+    """Returns why the disk takes no more of a file; None if it does."""
+    try:
+        os.lseek(handle, 0, os.SEEK_END)
+        os.write(handle, bytes(_PROBE_BYTES))
+        os.fsync(handle)
+    except OSError as error:
+        return error
+    return None
 
 
 def _holds(handle: int) -> bool:

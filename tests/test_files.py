@@ -116,13 +116,18 @@ def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_writes_is_no
     assert sorted(tmp_path.iterdir()) == [others, path]
 
 
-def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.json"
     write_json(path, 1)
     with pytest.raises(InputError, match=r"a\.json: No space left on device; make room"), replacing(path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with pytest.raises(FileNotFoundError), replacing(path):
         (tmp_path / "another").read_text()
+    with pytest.raises(RuntimeError, match="unexpected pos"), replacing(path):
+        raise RuntimeError("unexpected pos 128 vs 0")
+    monkeypatch.setattr("hwnas.files._refuses", lambda handle: OSError(errno.ENOSPC, "No room"))
+    with pytest.raises(InputError, match=r"a\.json: No room; make room"), replacing(path):
+        raise RuntimeError("unexpected pos 128 vs 0")
     assert read_json(path, "a number") == 1
     assert list(tmp_path.iterdir()) == [path]
 
