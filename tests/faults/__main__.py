@@ -39,8 +39,7 @@ FAULTS: dict[str, Callable[[Stage], Tried]] = {
     "a locked store": others.locked_store,
     "a clock set back": others.clock_back,
     "a worker killed for memory": others.worker_killed,
-    "little memory": others.memory_short,
-    "together": others.together,
+    "several at once": others.together,
     "a stale lock": others.stale_lock,
 }
 

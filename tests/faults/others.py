@@ -108,24 +108,15 @@ def worker_killed(stage: Stage, names: Sequence[str] = ("profile", "evaluate, 2 
         def shoot(running: Running) -> None:
             running.descendants()[0].send_signal(signal.SIGKILL)
 
-        end, came = stage.befallen(name, place, at_work(name), shoot)
+        working = at_work(name)
+        end, came = stage.befallen(
+            name,
+            place,
+            lambda running: working(running) and running.descendants(),  # noqa: B023 (called at once)
+            shoot,
+        )
         wrong = end.done() if came else ["it was over before a worker was killed"]
         tried.add(name, wrong + stage.completes(name, place, truths(place)))
-    return tried
-
-
-def memory_short(stage: Stage) -> Tried:
-    """Less address space than a command needs, from hardly enough to start to nearly enough."""
-    tried = Tried()
-    for name in ("evaluate", "train", "profile"):
-        for mib in (900, 1800, 3000):
-            place = stage.settled(name)
-            end = ran(stage.job(name).words, place, limit=f"ulimit -v {mib * 1024};")
-            wrong = end.refused(code=end.code if end.code in (1, 2) else 2) if end.code else []
-            known = truths(place)
-            wrong += torn(place, finished=end.code == 0)
-            what = f"{name}, {mib} MiB"
-            tried.add(what, wrong + stage.completes(name, place, known), end.last if end.code else "")
     return tried
 
 
