@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 # Far above what any of them takes, on a machine that is busy with others.
-MOST_S = 400
+MOST_S = 1800
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,13 @@ class Ran:
 class Running:
     """A command that runs in a session of its own."""
 
-    def __init__(
-        self, words: Sequence[str], place: Path, more: Mapping[str, str] | None = None, limit: str = ""
-    ) -> None:
+    def __init__(self, words: Sequence[str], place: Path, more: Mapping[str, str] | None = None) -> None:
         """Starts `hwnas WORDS` in a place, with its store and its temporary files there too.
 
         Args:
             words: of the command.
             place: its working folder.
             more: further variables of its environment.
-            limit: words of a shell before the command, such as `ulimit -f 100;`.
         """
         (place / "tmp").mkdir(parents=True, exist_ok=True)
         self.began = time.monotonic()
@@ -73,7 +70,7 @@ class Running:
         self._out, self._err = (tempfile.NamedTemporaryFile("w+") for _ in range(2))  # noqa: SIM115
         command = [sys.executable, "-m", "hwnas", *words]
         self.process = psutil.Popen(
-            ["bash", "-c", f'{limit} exec "$@"', "bash", *command] if limit else command,
+            command,
             cwd=place,
             env={**environment(place), **(more or {})},
             stdin=subprocess.DEVNULL,
@@ -154,18 +151,16 @@ def environment(place: Path) -> dict[str, str]:
 
 
 @contextmanager
-def started(
-    words: Sequence[str], place: Path, more: Mapping[str, str] | None = None, limit: str = ""
-) -> Iterator[Running]:
+def started(words: Sequence[str], place: Path, more: Mapping[str, str] | None = None) -> Iterator[Running]:
     """Yields a command that runs; nothing of it is left afterwards."""
-    running = Running(words, place, more, limit)
+    running = Running(words, place, more)
     try:
         yield running
     finally:
         running.close()
 
 
-def ran(words: Sequence[str], place: Path, more: Mapping[str, str] | None = None, limit: str = "") -> Ran:
+def ran(words: Sequence[str], place: Path, more: Mapping[str, str] | None = None) -> Ran:
     """Returns how a command ended by itself."""
-    with started(words, place, more, limit) as running:
+    with started(words, place, more) as running:
         return running.ended()
