@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from hwnas.profilers.tvm import emit
-from hwnas.profilers.tvm.assemble import export, network_weights, program
+from hwnas.profilers.tvm.compiled.assemble import export, network_weights, program
+from hwnas.profilers.tvm.compiled.library import Library
 from hwnas.profilers.tvm.device import TvmDevice
-from hwnas.profilers.tvm.kernels import kernel_key, kernels_of, scheduled_kernel, space_layers
-from hwnas.profilers.tvm.library import Library
-from hwnas.profilers.tvm.packs import Pack
+from hwnas.profilers.tvm.kernels import emit
+from hwnas.profilers.tvm.kernels.packs import Pack
+from hwnas.profilers.tvm.kernels.plan import kernel_key, kernels_of, scheduled_kernel, space_layers
 from hwnas.spaces import Candidates, Network, open_space, random_network
 
 CALLS = 100

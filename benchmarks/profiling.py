@@ -21,7 +21,7 @@ import numpy as np
 
 from hwnas.profilers import Device, Store, get_device
 from hwnas.profilers import profile as measured
-from hwnas.profilers.meter import _WorkerMeter
+from hwnas.profilers.measuring.worker_meter import _WorkerMeter
 from hwnas.spaces import Candidates, open_space, random_network
 
 

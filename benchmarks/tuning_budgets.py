@@ -12,9 +12,9 @@ import argparse
 import time
 from pathlib import Path
 
-from hwnas.profilers.tvm.making import tune_space
-from hwnas.profilers.tvm.packs import read_pack
-from hwnas.profilers.tvm.sharing import export_pack
+from hwnas.profilers.tvm.kernels.packs import read_pack
+from hwnas.profilers.tvm.tuning.making import tune_space
+from hwnas.profilers.tvm.tuning.sharing import export_pack
 from hwnas.spaces import open_space
 
 

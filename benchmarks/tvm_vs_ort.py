@@ -21,10 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hwnas.profilers.device import Device, Meter
-from hwnas.profilers.ort import OnnxRuntimeDevice
-from hwnas.profilers.placement import Placement
-from hwnas.profilers.protocol import Protocol
+from hwnas.profilers.device import Device
+from hwnas.profilers.machine.placement import Placement
+from hwnas.profilers.measuring.meter import Meter
+from hwnas.profilers.measuring.protocol import Protocol
+from hwnas.profilers.ort.device import OnnxRuntimeDevice
 from hwnas.profilers.tvm.device import TvmDevice
 from hwnas.spaces import Candidates, Network, Space, open_space, random_network
 

@@ -141,7 +141,7 @@ def _at_bits(candidates: "Candidates", bits: tuple[int, ...]) -> "Candidates":
         InputError: bits that no layer is quantized to.
     """
     from hwnas.errors import InputError
-    from hwnas.profilers.quantizer import MAX_BITS
+    from hwnas.profilers.onnx.quantizer import MAX_BITS
     from hwnas.spaces import FLOAT_BITS
 
     if not bits:

@@ -62,7 +62,8 @@ def profile(
 ) -> None:
     """Measures, stores, fits and scores the device's latency predictor; says where the time goes."""
     from hwnas.cli.options import parsed_bits
-    from hwnas.cli.profile_run import Request, run
+    from hwnas.cli.profile_request import Request
+    from hwnas.cli.profile_run import run
     from hwnas.cli.profile_show import show
     from hwnas.cli.profile_table import check_table, list_missing
     from hwnas.cli.profile_tuning import hand_out_schedules, take_schedules, tune

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hwnas.cli.profile_run import Request
+    from hwnas.cli.profile_request import Request
     from hwnas.profilers import Device, Measurement
     from hwnas.spaces import Candidates
 

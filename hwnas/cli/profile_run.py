@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import InputError
 
 if TYPE_CHECKING:
+    from hwnas.cli.profile_request import Request
     from hwnas.profilers import Device, Measurement, Protocol, Store
     from hwnas.progress import Progress
     from hwnas.spaces import Candidates, Space
@@ -17,34 +17,6 @@ if TYPE_CHECKING:
 _FEW = 40
 # Networks that those few are chosen from.
 _CHOSEN_FROM = 1000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """The options of the command that say what to measure and where to put it.
-
-    Attributes:
-        device, space: as the user named them.
-        samples: networks to measure.
-        bits: bitwidths to draw from; () for all that the device runs.
-        budget_s: no new group is begun after this time.
-        energy: `measured` or `modelled`; None takes none.
-        table_out: where to write the block table.
-        store: the measurement store; None for the usual one.
-        again: measure anew what the store knows.
-        seed: of the sample and of the fit.
-    """
-
-    device: str
-    space: str
-    samples: int
-    bits: tuple[int, ...] = ()
-    budget_s: float | None = None
-    energy: str | None = None
-    table_out: Path | None = None
-    store: Path | None = None
-    again: bool = False
-    seed: int = 0
 
 
 class Tally:
@@ -78,7 +50,7 @@ class Tally:
         self._listener.step(what, done, total)
 
 
-def run(request: Request, device: "Device", space: "Space", progress: "Progress") -> dict[str, Any]:
+def run(request: "Request", device: "Device", space: "Space", progress: "Progress") -> dict[str, Any]:
     """Measures, fits and writes what was asked for; returns all there is to say, as a JSON object.
 
     Raises:
@@ -91,8 +63,8 @@ def run(request: Request, device: "Device", space: "Space", progress: "Progress"
     from hwnas.predictors import fit_and_score
     from hwnas.predictors.places import known_predictors, predictor_path
     from hwnas.profilers import Protocol, Store, default_store_path
+    from hwnas.profilers.asked_energy import asked_energy
     from hwnas.profilers.breakdown import breakdown
-    from hwnas.profilers.energy.choice import asked_energy
     from hwnas.profilers.energy.model import EnergyModel, with_modelled_energy
 
     request = replace(request, bits=_usable_bits(device, request.bits))
@@ -155,7 +127,7 @@ def _usable_bits(device: "Device", wanted: tuple[int, ...]) -> tuple[int, ...]:
     return usable
 
 
-def _sampled(device: "Device", space: "Space", request: Request) -> "Candidates":
+def _sampled(device: "Device", space: "Space", request: "Request") -> "Candidates":
     """The networks to measure; a few are those that tell most of all others, on any device."""
     import numpy as np
 
@@ -175,7 +147,7 @@ def _measured(
     candidates: "Candidates",
     store: "Store",
     protocol: "Protocol",
-    request: Request,
+    request: "Request",
     progress: "Progress",
 ) -> "list[Measurement]":
     from hwnas.profilers.profile import profile

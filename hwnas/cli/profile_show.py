@@ -12,7 +12,7 @@ from hwnas.profilers.energy.summary import energy_line
 from hwnas.units import format_size_bytes, format_time_ms
 
 if TYPE_CHECKING:
-    from hwnas.cli.profile_run import Request
+    from hwnas.cli.profile_request import Request
     from hwnas.predictors.metrics import Score
     from hwnas.profilers import Device, Measurement
     from hwnas.spaces import Candidates

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hwnas.cli.profile_run import Request
+    from hwnas.cli.profile_request import Request
     from hwnas.profilers import Device, Measurement, Protocol, Store
     from hwnas.profilers.tables import BlockTable
     from hwnas.progress import Progress

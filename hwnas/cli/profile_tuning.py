@@ -8,7 +8,7 @@ from hwnas.errors import InputError
 if TYPE_CHECKING:
     from hwnas.profilers import Device
     from hwnas.profilers.tvm.device import TvmDevice
-    from hwnas.profilers.tvm.remote import RemoteTvm
+    from hwnas.profilers.tvm.remote.device import RemoteTvm
     from hwnas.progress import Progress
     from hwnas.spaces import Space
 
@@ -22,10 +22,10 @@ def tune(name: str, space: "Space", budget_s: float, progress: "Progress") -> No
         MeasurementError: nothing could be built and run.
     """
     from hwnas.cli.options import usable_device
-    from hwnas.profilers.tvm.making import tune_space
-    from hwnas.profilers.tvm.remote import RemoteTvm
-    from hwnas.profilers.tvm.remote_tuning import tune_remote
-    from hwnas.profilers.tvm.tuning import TuningProgress
+    from hwnas.profilers.tvm.remote.device import RemoteTvm
+    from hwnas.profilers.tvm.tuning.making import tune_space
+    from hwnas.profilers.tvm.tuning.remote import tune_remote
+    from hwnas.profilers.tvm.tuning.tune import TuningProgress
 
     def on_progress(state: TuningProgress) -> None:
         progress.say(
@@ -52,7 +52,7 @@ def take_schedules(path: Path, name: str, space: "Space", progress: "Progress") 
     Raises:
         InputError: a device that runs no tuned kernels, or a file that is no pack for this TVM.
     """
-    from hwnas.profilers.tvm.sharing import import_pack
+    from hwnas.profilers.tvm.tuning.sharing import import_pack
 
     _tunable(name, space, "--schedules")
     pack = import_pack(path)
@@ -66,7 +66,7 @@ def hand_out_schedules(path: Path, name: str, space: "Space", progress: "Progres
         InputError: a device that runs no tuned kernels, or a file name that packs do not have.
         UnavailableError: the device has no pack.
     """
-    from hwnas.profilers.tvm.sharing import export_pack
+    from hwnas.profilers.tvm.tuning.sharing import export_pack
     from hwnas.units import format_size_bytes
 
     device = _tunable(name, space, "--schedules-out")
@@ -77,7 +77,7 @@ def hand_out_schedules(path: Path, name: str, space: "Space", progress: "Progres
 def _tunable(name: str, space: "Space", option: str) -> "TvmDevice | RemoteTvm":
     from hwnas.profilers import get_device
     from hwnas.profilers.tvm.device import TvmDevice
-    from hwnas.profilers.tvm.remote import RemoteTvm
+    from hwnas.profilers.tvm.remote.device import RemoteTvm
 
     device: Device = get_device(name, space)
     if not isinstance(device, TvmDevice | RemoteTvm):

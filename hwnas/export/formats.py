@@ -12,7 +12,7 @@ from hwnas.errors import HwnasError, InputError
 from hwnas.export.gate import Agreement, check_agreement, file_logits
 from hwnas.export.onnx import export_onnx
 from hwnas.files import replacing
-from hwnas.profilers.onnx_model import Dialect
+from hwnas.profilers.onnx.model import Dialect
 from hwnas.spaces import FLOAT_BITS, Network, Space, activation_bits
 
 if TYPE_CHECKING:

@@ -93,7 +93,7 @@ def file_logits(model: Path | bytes, threads: int | None = None) -> OnImages:
     Raises:
         InputError: ONNX Runtime does not load the file.
     """
-    from hwnas.profilers.ort_runner import open_session
+    from hwnas.profilers.ort.runner import open_session
 
     try:
         # Threads that wait asleep: on a busy machine, spinning ones lose more than they gain.

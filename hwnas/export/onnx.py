@@ -8,7 +8,7 @@ import onnx
 
 from hwnas.errors import InputError
 from hwnas.files import read_bytes, replacing
-from hwnas.profilers.onnx_model import Dialect, onnx_model
+from hwnas.profilers.onnx.model import Dialect, onnx_model
 from hwnas.spaces import Network
 
 PREFIX = "hwnas."

@@ -13,7 +13,7 @@ from hwnas.export.claims import Claims, figure_value
 from hwnas.export.gate import file_logits
 from hwnas.export.onnx import OnnxFile, read_onnx
 from hwnas.profilers import Device, Measurement, Protocol
-from hwnas.profilers.onnx_model import OUTPUT, onnx_model
+from hwnas.profilers.onnx.model import OUTPUT, onnx_model
 from hwnas.spaces import (
     Candidates,
     Layer,

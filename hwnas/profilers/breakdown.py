@@ -7,8 +7,8 @@ from typing import Any
 
 from hwnas.files import temporary_folder
 from hwnas.profilers.device import Device
-from hwnas.profilers.onnx_model import OUTPUT
-from hwnas.profilers.protocol import Protocol
+from hwnas.profilers.measuring.protocol import Protocol
+from hwnas.profilers.onnx.model import OUTPUT
 from hwnas.spaces import Layer, Op, random_network
 
 CONVERSIONS = "conversions"

@@ -11,7 +11,7 @@ from hwnas.profilers.accelerators.bit_serial import BitSerial
 from hwnas.profilers.accelerators.bitfusion import BitFusion
 from hwnas.profilers.accelerators.dpu import Dpu
 from hwnas.profilers.description import DeviceFile, Section
-from hwnas.profilers.placement import Placement, Provider
+from hwnas.profilers.machine.placement import Placement, Provider
 from hwnas.spaces.mobilenet_recipe import refused, shown
 from hwnas.spaces.yaml_model import Lines, file_error, read_yaml_text, validated
 from hwnas.spaces.yaml_text import parse_yaml, yaml_lines

@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hwnas.profilers.device import Device, GroupResult
+from hwnas.profilers.device import Device
 from hwnas.profilers.energy.meters import has_energy
 from hwnas.profilers.measurement import Measurement
-from hwnas.profilers.protocol import Protocol
+from hwnas.profilers.measuring.meter import GroupResult
+from hwnas.profilers.measuring.protocol import Protocol
 from hwnas.profilers.store import Store
 from hwnas.progress import Progress, Silent
 from hwnas.spaces import Candidates, Layer, Network, random_network, subject_key

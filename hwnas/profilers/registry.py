@@ -55,7 +55,7 @@ def get_device(name: str, space: Space | None = None) -> Device:
 
         return table_device(Path(name.removeprefix(TABLE_PREFIX)))
     if name.startswith(RPC_PREFIX):
-        from hwnas.profilers.tvm.remote import remote_device
+        from hwnas.profilers.tvm.remote.device import remote_device
 
         return remote_device(name.removeprefix(RPC_PREFIX), space or get_space("demo"))
     if name.endswith(FILE_ENDINGS):
@@ -135,11 +135,11 @@ def _opened(file: "DeviceFile", space: Space | None) -> Device:
     if isinstance(file, files.TvmFile):
         device = _with_bits(_tvm(file, space or get_space("demo")), file.bits)
     elif isinstance(file, files.OnnxRuntimeFile):
-        from hwnas.profilers.ort import OnnxRuntimeDevice
+        from hwnas.profilers.ort.device import OnnxRuntimeDevice
 
         device = OnnxRuntimeDevice(file.name, files.placement(file), file.bits)
     elif isinstance(file, files.TorchFile):
-        from hwnas.profilers.torch_device import TorchDevice
+        from hwnas.profilers.torch.device import TorchDevice
 
         device = TorchDevice(file.name, files.placement(file), file.compile)
     elif isinstance(file, files.TableFile):
@@ -176,7 +176,7 @@ def _tvm(file: "TvmFile", space: Space) -> Device:
         target = Target(file.target.kind, file.target.mcpu, file.target.triple, file.threads)
     schedules = None if file.schedules is None else Path(file.schedules)
     if file.rpc is not None:
-        from hwnas.profilers.tvm.remote import remote_device
+        from hwnas.profilers.tvm.remote.device import remote_device
 
         address = f"{file.rpc.host}:{file.rpc.port}/{file.rpc.key}"
         return remote_device(

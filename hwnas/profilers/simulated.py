@@ -17,10 +17,11 @@ from typing import Any, final
 from hwnas.errors import InputError
 from hwnas.files import checked, read_json, write_json
 from hwnas.profilers.accelerators.accelerator import Accelerator
-from hwnas.profilers.device import Canary, Device, GroupResult, Meter
-from hwnas.profilers.fingerprint import Fact, Fingerprint
+from hwnas.profilers.device import Device
+from hwnas.profilers.machine.fingerprint import Fact, Fingerprint
 from hwnas.profilers.measurement import EnergySource, Failure, Kind, Measurement
-from hwnas.profilers.protocol import Protocol
+from hwnas.profilers.measuring.meter import Canary, GroupResult, Meter
+from hwnas.profilers.measuring.protocol import Protocol
 from hwnas.profilers.tables import BlockCost, BlockTable, block_key, describe
 from hwnas.profilers.tables.file import read_table, table_digest
 from hwnas.spaces import Layer, Network, Pair, Space, subject_key

@@ -11,9 +11,9 @@ from types import TracebackType
 from hwnas.errors import InputError
 from hwnas.files import checked, parse_json
 from hwnas.line_file import check_still_there
-from hwnas.profilers.fingerprint import Fingerprint
+from hwnas.profilers.machine.fingerprint import Fingerprint
+from hwnas.profilers.machine.folders import data_home
 from hwnas.profilers.measurement import Measurement
-from hwnas.profilers.tvm.places import data_home
 
 # "hwnm", so that a file tells whose it is.
 _APPLICATION_ID = 0x68776E6D

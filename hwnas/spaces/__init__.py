@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hwnas.spaces.architecture import Architecture, BitwidthPolicy, Candidate
-from hwnas.spaces.bits import BitGenes, BitRule, Pair, alike, crossed
+from hwnas.spaces.bit_rule import BitRule
+from hwnas.spaces.bits import BitGenes, Pair, alike, crossed
 from hwnas.spaces.candidates import Candidates
 from hwnas.spaces.costs import Costs
 from hwnas.spaces.layer import FLOAT_BITS, Layer, Op, make_divisible

@@ -8,40 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.errors import InputError
+from hwnas.spaces.bit_rule import BitRule, Tie
+from hwnas.spaces.candidates import Candidates
 from hwnas.spaces.layer import FLOAT_BITS
+from hwnas.spaces.space import Ints, Space
 
-if TYPE_CHECKING:
-    from hwnas.spaces.candidates import Candidates
-    from hwnas.spaces.space import Space
-
-Ints = NDArray[np.int64]
 Pair = tuple[int, int]
-Tie = Literal["layer", "stage", "network"]
 _STEP = FLOAT_BITS + 1
-
-
-@dataclass(frozen=True)
-class BitRule:
-    """What a space says about its policies.
-
-    Attributes:
-        tie: who chooses: each layer (a block is one layer), all layers of a stage together, or the
-            whole network at once.
-        first_at_least, last_at_least: the least bits of weights and of activations in the first and
-            in the last layer with weights; where no pair of the device has as many, its widest is
-            taken. With choices of 4, 6 and 8, at least 8 means 8 fixed.
-            Source: HAQ (Wang et al., 2019), section 3.2, and APQ (Wang et al., 2020) leave both at 8.
-    """
-
-    tie: Tie = "layer"
-    first_at_least: int = 8
-    last_at_least: int = 8
 
 
 def alike(bits: Sequence[int]) -> tuple[Pair, ...]:
@@ -69,12 +47,12 @@ class BitGenes:
         allowed: for each group, its pairs, the device's order.
     """
 
-    space: "Space"
+    space: Space
     group_of_slot: Ints
     allowed: tuple[tuple[Pair, ...], ...]
 
     @staticmethod
-    def of(space: "Space", pairs: Sequence[Pair], rule: BitRule | None = None) -> "BitGenes":
+    def of(space: Space, pairs: Sequence[Pair], rule: BitRule | None = None) -> "BitGenes":
         """Returns the genes of a space's policies.
 
         Args:
@@ -117,7 +95,7 @@ class BitGenes:
             chosen[:, group] += vectors[:, column] * stride
         return self._of_choices(chosen)
 
-    def encode(self, candidates: "Candidates") -> Ints:
+    def encode(self, candidates: Candidates) -> Ints:
         """Returns canonical vectors [n, length].
 
         A group's first filled slot speaks for it; a pair that is no choice takes the first, a group
@@ -152,7 +130,7 @@ class BitGenes:
             chosen[:, group] = np.minimum(above.sum(axis=1), len(pairs) - 1)
         return self._of_choices(chosen)
 
-    def fitted(self, candidates: "Candidates") -> tuple[Ints, Ints]:
+    def fitted(self, candidates: Candidates) -> tuple[Ints, Ints]:
         """Returns the bits [n, slots] of the nearest policies that these genes can say: see `encode`."""
         return self.decode(self.encode(candidates))
 

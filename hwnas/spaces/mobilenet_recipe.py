@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, model_validator
 from pydantic_core import PydanticCustomError
 
-from hwnas.spaces.bits import BitRule, Tie
+from hwnas.spaces.bit_rule import BitRule, Tie
 
 # Every layer of a vocabulary costs memory and start-up time: this many take about a second.
 MOST_LAYERS = 200_000

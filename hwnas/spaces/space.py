@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hwnas.errors import InputError
 from hwnas.files import json_object
 from hwnas.spaces.architecture import Architecture
-from hwnas.spaces.bits import BitRule
+from hwnas.spaces.bit_rule import BitRule
 from hwnas.spaces.costs import CostTable
 from hwnas.spaces.layer import Layer
 from hwnas.spaces.slots import SlotTables

@@ -1,6 +1,6 @@
 """Fake quantization with gradients: what training and recalibration run under a bitwidth policy.
 
-The integers are those of `hwnas.profilers.quantizer`. Rounding passes gradients straight through;
+The integers are those of `hwnas.profilers.onnx.quantizer`. Rounding passes gradients straight through;
 a clipped activation passes none, a clipped weight does: it may come back.
 
 Source: straight-through estimator, Bengio et al. (2013), section 4; ranges that follow the batch at
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from hwnas.profilers.quantizer import CLIP_PARTS, CLIPPED_BITS, MAX_BITS
+from hwnas.profilers.onnx.quantizer import CLIP_PARTS, CLIPPED_BITS, MAX_BITS
 from hwnas.spaces import FLOAT_BITS
 from hwnas.spaces.layer import Activation
 from hwnas.supernet.learned_steps import learned_quantized

@@ -1,6 +1,6 @@
 """Running a `Network` in torch: in floating point, or as its integers would, by fake quantization.
 
-The quantizer is that of `hwnas.profilers.quantizer`, the tensors those of `activation_bits`, so what
+The quantizer is that of `hwnas.profilers.onnx.quantizer`, the tensors those of `activation_bits`, so what
 runs here is what the exported ONNX file says.
 """
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwnas.profilers.quantizer import (
+from hwnas.profilers.onnx.quantizer import (
     ActivationQuantizer,
     activation_quantizer,
     bias_scales,

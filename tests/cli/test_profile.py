@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hwnas.cli.profile_run import Request, steady_rows
+from hwnas.cli.profile_request import Request
+from hwnas.cli.profile_run import steady_rows
 from hwnas.cli.profile_show import next_command, show, stability
 from hwnas.profilers import Measurement, Protocol
 from hwnas.profilers.tables.file import read_table

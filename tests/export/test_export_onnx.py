@@ -20,7 +20,7 @@ def test_a_file_keeps_its_metadata_under_the_prefix(tmp_path: Path) -> None:
 
 
 def test_the_graph_is_the_one_that_devices_measure(tmp_path: Path) -> None:
-    from hwnas.profilers.ort import OnnxRuntimeDevice
+    from hwnas.profilers.ort.device import OnnxRuntimeDevice
 
     measured = onnx.load(OnnxRuntimeDevice().build(NETWORK, tmp_path))
     assert read_onnx(export_onnx(NETWORK, tmp_path / "out.onnx", {"a": "1"})).model.graph == measured.graph

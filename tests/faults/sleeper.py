@@ -9,11 +9,9 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from hwnas.profilers.device import Device, Meter
-from hwnas.profilers.fingerprint import Fingerprint
+from hwnas.profilers import Device, Fingerprint, Meter, Protocol
 from hwnas.profilers.measurement import Kind
-from hwnas.profilers.meter import worker_meter
-from hwnas.profilers.protocol import Protocol
+from hwnas.profilers.measuring.worker_meter import worker_meter
 from hwnas.spaces import Layer, Network, Space
 
 _S_A_LAYER = 5e-4
@@ -60,5 +58,5 @@ class Sleeper(Device):
         """Returns a meter that takes ten samples, whatever they are."""
         few = replace(protocol, samples_least=10, samples_most=10, warmup_samples=1, warmup_ms=1.0)
         any_ = replace(few, sample_ms=0.01, settling_ms=0.0, ci_percent=_ANY, tail_ratio=_ANY)
-        runner = "tests.profilers.fake_runner"
+        runner = "tests.profilers.measuring.fake_runner"
         return worker_meter(self.name, runner, self.fingerprint(), any_, settings={"here": False})

@@ -351,7 +351,7 @@ def _store() -> dict[str, bytes]:
     from dataclasses import replace
 
     from hwnas.profilers import Store
-    from hwnas.profilers.fingerprint import Fingerprint
+    from hwnas.profilers.machine.fingerprint import Fingerprint
     from hwnas.profilers.measurement import Measurement
 
     def write(path: Path) -> None:
@@ -366,7 +366,7 @@ def _store() -> dict[str, bytes]:
 
 def _use_store(folder: Path) -> None:
     from hwnas.profilers import Store
-    from hwnas.profilers.fingerprint import Fingerprint
+    from hwnas.profilers.machine.fingerprint import Fingerprint
 
     digest = Fingerprint({"cpu": "any", "threads": 1}).digest
     with Store(folder / "m.sqlite") as store:
@@ -377,7 +377,7 @@ def _use_store(folder: Path) -> None:
 
 
 def _pack() -> dict[str, bytes]:
-    from hwnas.profilers.tvm.packs import SHIPPED
+    from hwnas.profilers.tvm.kernels.packs import SHIPPED
 
     value = json.loads(lzma.decompress(sorted(SHIPPED.glob("demo.*.json.xz"))[0].read_bytes()))
     value["kernels"] = dict(list(value["kernels"].items())[:3])
@@ -385,7 +385,7 @@ def _pack() -> dict[str, bytes]:
 
 
 def _use_pack(folder: Path) -> None:
-    from hwnas.profilers.tvm.packs import read_pack, write_pack
+    from hwnas.profilers.tvm.kernels.packs import read_pack, write_pack
 
     pack = read_pack(folder / "p.json.xz")
     printed([pack.id, pack.trials])

@@ -373,8 +373,8 @@ def test_a_server_whose_processor_is_a_path(monkeypatch: pytest.MonkeyPatch, sai
     from types import SimpleNamespace
 
     from hwnas.errors import UnavailableError
-    from hwnas.profilers.tvm import remote_machine
-    from hwnas.profilers.tvm.remote_tracker import parse_address
+    from hwnas.profilers.tvm.remote import machine as remote_machine
+    from hwnas.profilers.tvm.remote.tracker import parse_address
 
     says = {"target.llvm_get_system_cpu": said, "target.llvm_get_system_triple": "aarch64-linux-gnu"}
     session = SimpleNamespace(get_function=lambda name: lambda: says[name])

@@ -12,7 +12,7 @@ from hwnas.profilers.tables import BlockCost, BlockTable, block_key
 from hwnas.profilers.tables.file import write_table
 from hwnas.profilers.tvm.breakdown import step_ops
 from hwnas.profilers.tvm.device import TvmDevice
-from hwnas.profilers.tvm.kernels import Step
+from hwnas.profilers.tvm.kernels.plan import Step
 from hwnas.spaces import Candidates, Layer, get_space
 from tests.chains import residual_chain
 

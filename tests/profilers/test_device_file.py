@@ -6,9 +6,9 @@ import pytest
 from hwnas.errors import InputError
 from hwnas.profilers import Device, device_names, get_device
 from hwnas.profilers.device_file import device_file
-from hwnas.profilers.ort import OnnxRuntimeDevice
+from hwnas.profilers.ort.device import OnnxRuntimeDevice
 from hwnas.profilers.registry import device_of_definition, yaml_of_device
-from hwnas.profilers.torch_device import TorchDevice
+from hwnas.profilers.torch.device import TorchDevice
 from hwnas.profilers.tvm.device import TvmDevice
 from hwnas.spaces import get_space, random_network
 

@@ -16,10 +16,11 @@ import pytest
 
 from hwnas.errors import InputError, MeasurementError
 from hwnas.profilers import Device, Fingerprint, GroupResult, Measurement, Meter, Protocol, Store, profile
-from hwnas.profilers.canary import canary_network
-from hwnas.profilers.device import Canary, Remarks
+from hwnas.profilers.device import Remarks
 from hwnas.profilers.measurement import Kind, Verdict
-from hwnas.profilers.meter import _WorkerMeter, worker_meter
+from hwnas.profilers.measuring.canary import canary_network
+from hwnas.profilers.measuring.meter import Canary
+from hwnas.profilers.measuring.worker_meter import _WorkerMeter, worker_meter
 from hwnas.profilers.profile import canary_reference_ms
 from hwnas.spaces import Candidates, Layer, Network, get_space
 
@@ -64,7 +65,7 @@ class Sleeper(Device):
 
 @pytest.fixture(autouse=True)
 def runner_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "measuring"))
 
 
 @pytest.fixture
@@ -295,7 +296,7 @@ with Store(Path(sys.argv[1])) as store:
 def test_kills_at_random_moments_tear_nothing_and_repeat_nothing_that_was_stored(tmp_path: Path) -> None:
     path, log = tmp_path / "store.sqlite", tmp_path / "log"
     log.touch()
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)])}
     draw = random.Random(0)
     stored: set[str] = set()
     for attempt in range(6):

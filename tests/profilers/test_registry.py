@@ -6,7 +6,7 @@ import pytest
 
 from hwnas.errors import InputError
 from hwnas.profilers import device_names, get_device
-from hwnas.profilers.ort import OnnxRuntimeDevice
+from hwnas.profilers.ort.device import OnnxRuntimeDevice
 from hwnas.profilers.registry import ENTRY_POINT_GROUP, yaml_of_device
 
 
@@ -40,7 +40,7 @@ def test_an_address_that_is_none_is_refused() -> None:
 
 def test_importing_the_floor_loads_no_runtime() -> None:
     script = (
-        "import sys, hwnas.profilers, hwnas.profilers.worker\n"
+        "import sys, hwnas.profilers, hwnas.profilers.measuring.worker\n"
         "hwnas.profilers.device_names()\n"
         "heavy = {'torch', 'tvm', 'onnx', 'onnxruntime', 'scipy', 'sklearn', 'pydantic'} & set(sys.modules)\n"
         "assert not heavy, heavy"

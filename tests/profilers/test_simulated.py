@@ -10,7 +10,7 @@ import pytest
 from hwnas.errors import InputError
 from hwnas.profilers import get_device
 from hwnas.profilers.device import Device
-from hwnas.profilers.protocol import Protocol
+from hwnas.profilers.measuring.protocol import Protocol
 from hwnas.profilers.simulated import SimulatedDevice, table_device
 from hwnas.profilers.tables.file import write_table
 from hwnas.spaces import Candidates, Network, Space, get_space, random_network

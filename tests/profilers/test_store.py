@@ -9,7 +9,7 @@ import pytest
 
 from hwnas.errors import InputError
 from hwnas.profilers import store as store_module
-from hwnas.profilers.fingerprint import Fingerprint
+from hwnas.profilers.machine.fingerprint import Fingerprint
 from hwnas.profilers.measurement import Measurement
 from hwnas.profilers.store import Store, default_store_path
 
@@ -212,7 +212,7 @@ for index in range(20):
 
 
 def test_several_processes_write_at_once_and_nothing_is_lost(path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)])}
     writers = [
         subprocess.Popen([sys.executable, "-c", _WRITER, str(path), str(number)], env=environment)
         for number in range(4)

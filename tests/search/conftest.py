@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hwnas.profilers import Device, Fingerprint, GroupResult, Measurement, Meter, Protocol, Store, profile
-from hwnas.profilers.device import Canary
+from hwnas.profilers.measuring.meter import Canary
 from hwnas.progress import Progress, Silent
 from hwnas.search.loop import Search, SearchResult
 from hwnas.search.run_folder import Journal, run_folder

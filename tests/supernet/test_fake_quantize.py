@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwnas.profilers.quantizer import activation_quantizer, quantized_weight, weight_scales
+from hwnas.profilers.onnx.quantizer import activation_quantizer, quantized_weight, weight_scales
 from hwnas.supernet.fake_quantize import (
     Range,
     activation_step,

@@ -6,8 +6,8 @@ import onnxruntime
 import pytest
 import torch
 
-from hwnas.profilers.onnx_model import onnx_model
-from hwnas.profilers.quantizer import activation_quantizer
+from hwnas.profilers.onnx.model import onnx_model
+from hwnas.profilers.onnx.quantizer import activation_quantizer
 from hwnas.spaces import activation_bits
 from hwnas.supernet import FoldedNetwork, calibrated, recalibrate, to_network
 from hwnas.supernet.quantize import fake_quantize

@@ -8,7 +8,7 @@ import torch
 
 from hwnas.data.digits import SplitSizes, digits
 from hwnas.errors import InputError
-from hwnas.profilers.quantizer import fake_quantized_weight
+from hwnas.profilers.onnx.quantizer import fake_quantized_weight
 from hwnas.spaces import FLOAT_BITS, BitwidthPolicy, Candidates, activation_bits
 from hwnas.supernet import (
     Evaluator,

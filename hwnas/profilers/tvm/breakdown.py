@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hwnas.profilers.tvm.kernels import Step
+from hwnas.profilers.tvm.kernels.plan import Step
 from hwnas.spaces import Layer
 from hwnas.spaces.network import weight_shape
 

@@ -12,19 +12,20 @@ from typing import Any
 import onnx
 
 from hwnas.errors import InputError, UnavailableError
-from hwnas.profilers.device import Device, Meter, Remarks
-from hwnas.profilers.fingerprint import Fingerprint
-from hwnas.profilers.gpu import NO_GPU, gpu
+from hwnas.profilers.device import Device, Remarks
+from hwnas.profilers.machine.fingerprint import Fingerprint
+from hwnas.profilers.machine.folders import cache_home
+from hwnas.profilers.machine.gpu import NO_GPU, gpu
 from hwnas.profilers.measurement import Kind
-from hwnas.profilers.meter import worker_meter
-from hwnas.profilers.onnx_model import onnx_model
-from hwnas.profilers.protocol import Protocol
+from hwnas.profilers.measuring.meter import Meter
+from hwnas.profilers.measuring.protocol import Protocol
+from hwnas.profilers.measuring.worker_meter import worker_meter
+from hwnas.profilers.onnx.model import onnx_model
+from hwnas.profilers.tvm.compiled.library import Library, SpaceLayers, has_linker
 from hwnas.profilers.tvm.device import ARTEFACT, ONNX, TvmDevice
 from hwnas.profilers.tvm.intrinsics import prepare_tvm
-from hwnas.profilers.tvm.kernels import applied, kernel_module, kernels_of, space_layers
-from hwnas.profilers.tvm.library import Library, SpaceLayers, has_linker
-from hwnas.profilers.tvm.packs import Pack, given_pack, pack_for, tvm_version
-from hwnas.profilers.tvm.places import cache_home
+from hwnas.profilers.tvm.kernels.packs import Pack, given_pack, pack_for, tvm_version
+from hwnas.profilers.tvm.kernels.plan import applied, kernel_module, kernels_of, space_layers
 from hwnas.profilers.tvm.target import Target
 from hwnas.spaces import FLOAT_BITS, Layer, Network, Space
 
@@ -135,7 +136,7 @@ class CudaTvm(Device):
 
         It holds the kernels of the whole space, since a GPU's are one program.
         """
-        from hwnas.profilers.tvm.assemble import program
+        from hwnas.profilers.tvm.compiled.assemble import program
 
         self.check(network.layers)
         library, kernels = self._compiled

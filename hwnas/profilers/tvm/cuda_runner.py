@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hwnas.profilers.runner import Runner
+from hwnas.profilers.measuring.runner import Runner
 from hwnas.profilers.tvm.stateful import StatefulRunner
 
 

@@ -11,20 +11,22 @@ from typing import Any
 import onnx
 
 from hwnas.errors import InputError, UnavailableError
-from hwnas.profilers.device import Device, Meter, Remarks
-from hwnas.profilers.fingerprint import Fingerprint, processor_facts
+from hwnas.profilers.device import Device, Remarks
+from hwnas.profilers.machine.fingerprint import Fingerprint
+from hwnas.profilers.machine.folders import cache_home
+from hwnas.profilers.machine.processor import processor_facts, processor_family
 from hwnas.profilers.measurement import Kind
+from hwnas.profilers.measuring.meter import Meter
+from hwnas.profilers.measuring.protocol import Protocol
+from hwnas.profilers.measuring.worker_meter import worker_meter
 from hwnas.profilers.memory import PlannedMemory
-from hwnas.profilers.meter import worker_meter
-from hwnas.profilers.onnx_model import onnx_model
-from hwnas.profilers.protocol import Protocol
-from hwnas.profilers.tvm.crossing import BYTE_BITS, LayerKey, links_of, runs_in_bytes
-from hwnas.profilers.tvm.kernels import space_layers
-from hwnas.profilers.tvm.library import Library, SpaceLayers, has_linker, open_library
-from hwnas.profilers.tvm.packs import Pack, given_pack, pack_for, tvm_version
-from hwnas.profilers.tvm.places import cache_home, processor_family
+from hwnas.profilers.onnx.model import onnx_model
+from hwnas.profilers.tvm.compiled.library import Library, SpaceLayers, has_linker, open_library
+from hwnas.profilers.tvm.kernels.crossing import BYTE_BITS, LayerKey, links_of, runs_in_bytes
+from hwnas.profilers.tvm.kernels.int8.vnni import vnni_here
+from hwnas.profilers.tvm.kernels.packs import Pack, given_pack, pack_for, tvm_version
+from hwnas.profilers.tvm.kernels.plan import space_layers
 from hwnas.profilers.tvm.target import Target, targets_here
-from hwnas.profilers.tvm.vnni import vnni_here
 from hwnas.spaces import FLOAT_BITS, Candidates, Layer, Network, Space, random_network
 
 ARTEFACT = "model.so"
@@ -149,9 +151,9 @@ class TvmDevice(Device):
 
         Where there is no C compiler it is `model.json`, a program for the kernels in the cache.
         """
-        from hwnas.profilers.tvm.assemble import export
-        from hwnas.profilers.tvm.coverage import write_coverage
-        from hwnas.profilers.tvm.in_memory import write_program
+        from hwnas.profilers.tvm.compiled.assemble import export
+        from hwnas.profilers.tvm.compiled.coverage import write_coverage
+        from hwnas.profilers.tvm.compiled.in_memory import write_program
 
         self.check(network.layers)
         library = self._compiled(self._runs(network.layers))
@@ -165,7 +167,7 @@ class TvmDevice(Device):
 
     def remarks(self, artefact: Path) -> Remarks:
         """Returns how much of an artefact is tuned."""
-        from hwnas.profilers.tvm.coverage import coverage_remarks
+        from hwnas.profilers.tvm.compiled.coverage import coverage_remarks
 
         return coverage_remarks(artefact, self._tuning_command("10min"))
 
@@ -187,7 +189,7 @@ class TvmDevice(Device):
 
     def planned_memory(self, layers: Sequence[Layer]) -> PlannedMemory:
         """Returns the storages of a chain's maps, its image and logits, and its kernels' workspace."""
-        from hwnas.profilers.tvm.memory import planned_memory
+        from hwnas.profilers.tvm.compiled.memory import planned_memory
 
         self.check(layers)
         return planned_memory(layers, self._compiled(self._runs(layers)))

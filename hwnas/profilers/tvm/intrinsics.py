@@ -7,6 +7,8 @@ import sys
 import types
 from pathlib import Path
 
+from hwnas.profilers.tvm.dot import register_intrinsic
+
 _INTRINSICS = "tvm.s_tir.tensor_intrin"
 
 
@@ -28,4 +30,4 @@ def prepare_tvm() -> None:
     sys.modules[_INTRINSICS] = package
     parent.tensor_intrin = package  # type: ignore[attr-defined]
     if platform.machine() in ("x86_64", "AMD64"):
-        importlib.import_module("hwnas.profilers.tvm.vnni").register_intrinsic()
+        register_intrinsic()

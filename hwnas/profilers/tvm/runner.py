@@ -10,7 +10,7 @@ from typing import Any, final
 
 import numpy as np
 
-from hwnas.profilers.runner import Runner
+from hwnas.profilers.measuring.runner import Runner
 
 # Read when TVM's runtime loads. A pool that spins takes the core from whatever is timed next.
 os.environ.setdefault("TVM_THREAD_POOL_SPIN_COUNT", "2000")
@@ -66,6 +66,6 @@ def _library(path: Path) -> Any:
 
 def _in_memory(path: Path) -> Any:
     # Only here: it brings much with it that linked libraries need not.
-    from hwnas.profilers.tvm.in_memory import load_program
+    from hwnas.profilers.tvm.compiled.in_memory import load_program
 
     return load_program(path)

@@ -5,7 +5,7 @@ from typing import Any, final
 
 import numpy as np
 
-from hwnas.profilers.runner import Runner
+from hwnas.profilers.measuring.runner import Runner
 
 
 @final

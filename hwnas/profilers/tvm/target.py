@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from hwnas.profilers.machine.processor import levels_here
 from hwnas.profilers.tvm.intrinsics import prepare_tvm
-from hwnas.profilers.tvm.places import levels_here
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import pytest
 
 from hwnas.profilers.energy.meters import has_energy
 from hwnas.profilers.energy.settings import EnergySettings
-from hwnas.profilers.fingerprint import Fingerprint
+from hwnas.profilers.machine.fingerprint import Fingerprint
 from hwnas.profilers.measurement import Measurement
-from hwnas.profilers.meter import worker_meter
-from hwnas.profilers.protocol import Protocol
+from hwnas.profilers.measuring.protocol import Protocol
+from hwnas.profilers.measuring.worker_meter import worker_meter
 from tests.profilers.energy.conftest import Sysfs
 
 FINGERPRINT = Fingerprint({"device": "fake", "runtime_version": "fake 1"})
@@ -21,7 +21,7 @@ FINGERPRINT = Fingerprint({"device": "fake", "runtime_version": "fake 1"})
 
 @pytest.fixture(autouse=True)
 def runner_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "measuring"))
 
 
 @contextmanager

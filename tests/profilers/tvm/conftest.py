@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from hwnas.profilers.tvm.device import TvmDevice
-from hwnas.profilers.tvm.kernels import SpaceKernels, kernels_of, space_layers
+from hwnas.profilers.tvm.kernels.plan import SpaceKernels, kernels_of, space_layers
 from hwnas.spaces import get_space
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from hwnas.errors import UnavailableError
-from hwnas.profilers.gpu import Gpu, gpu
+from hwnas.profilers.machine.gpu import Gpu, gpu
 from hwnas.profilers.tvm import cuda
 from hwnas.profilers.tvm.cuda import CudaTvm, cuda_compiler, cuda_device, scheduled_for_gpu
-from hwnas.profilers.tvm.kernels import SpaceKernels, kernels_of
-from hwnas.profilers.tvm.packs import Pack, tvm_version
+from hwnas.profilers.tvm.kernels.packs import Pack, tvm_version
+from hwnas.profilers.tvm.kernels.plan import SpaceKernels, kernels_of
 from hwnas.profilers.tvm.target import Target
 from hwnas.spaces import get_space, random_network
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from hwnas.errors import InputError, UnavailableError
-from hwnas.profilers.protocol import Protocol
+from hwnas.profilers.measuring.protocol import Protocol
 from hwnas.profilers.registry import get_device
 from hwnas.profilers.tvm.device import TvmDevice
-from hwnas.profilers.tvm.packs import write_pack
+from hwnas.profilers.tvm.kernels.packs import write_pack
 from hwnas.profilers.tvm.target import targets_here
 from hwnas.spaces import Candidates, get_space, random_network
 

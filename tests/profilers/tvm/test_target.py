@@ -1,6 +1,6 @@
 import pytest
 
-from hwnas.profilers.tvm.places import LEVELS
+from hwnas.profilers.machine.processor import LEVELS
 from hwnas.profilers.tvm.target import Target, targets_here
 
 

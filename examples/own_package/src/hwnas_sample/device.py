@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hwnas.profilers import Device
-from hwnas.profilers.fingerprint import Fact
+from hwnas.profilers.machine.fingerprint import Fact
 from hwnas.profilers.measurement import EnergySource
 from hwnas.profilers.simulated import CostModel, SimulatedDevice
 from hwnas.profilers.tables import BlockCost, BlockTable, block_key

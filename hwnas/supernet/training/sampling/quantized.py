@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hwnas.errors import InputError
-from hwnas.profilers.quantizer import MAX_BITS
+from hwnas.profilers.onnx.quantizer import MAX_BITS
 from hwnas.spaces import Architecture, BitwidthPolicy, Space
 from hwnas.supernet.training.sampling.rule import AccuracyOf, Sampled, SamplingRule
 

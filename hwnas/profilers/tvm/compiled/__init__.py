@@ -1,0 +1,1 @@
+"""Compiled kernels, and networks that are linked from them."""

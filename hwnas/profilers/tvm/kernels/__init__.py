@@ -1,0 +1,1 @@
+"""Kernels: which ones a space needs, what they compute, and how they are scheduled."""

@@ -1,0 +1,1 @@
+"""TVM on other machines, behind an RPC tracker."""

@@ -1,0 +1,1 @@
+"""The search for schedules, and the packs that it makes."""
