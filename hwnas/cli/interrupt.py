@@ -10,7 +10,7 @@ from types import FrameType
 from hwnas.errors import HwnasError
 from hwnas.progress import Progress, Stopped
 
-_SAYS = b"\nhwnas: ending after what is in flight, which is kept; Ctrl-C again ends at once\n"
+_SAYS = b"\nhwnas: ending after what is in flight; Ctrl-C again ends at once\n"
 
 
 @contextmanager

@@ -13,11 +13,12 @@ from .kills import killed
 from .stage import Stage, Tried
 
 
-@pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    """A stage whose jobs need no files of a world."""
-    (tmp_path / "places").mkdir()
-    return Stage(tmp_path / "world", tmp_path / "places", seed=0)
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """A stage for all; what jobs end with that nothing befalls is found out once."""
+    folder = tmp_path_factory.mktemp("faults")
+    (folder / "places").mkdir()
+    return Stage(folder / "world", folder / "places", seed=0)
 
 
 def well(tried: Tried) -> bool:
