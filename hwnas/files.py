@@ -4,18 +4,21 @@ And read without trusting them: so many bytes at most, and JSON of figures that 
 """
 
 import codecs
+import errno
+import fcntl
 import json
 import math
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from hwnas.errors import InputError
+from hwnas.errors import HwnasError, InputError
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -25,6 +28,10 @@ Value = TypeVar("Value")
 # No file of ours that is read whole comes near it; one that does would only fill the memory.
 MAX_FILE_BYTES = 256 * 2**20
 _BLOCK_BYTES = 2**22
+# More than what a library that failed may have left of the room.
+_PROBE_BYTES = 2**18
+# Of temporary folders, and of all that is temporary.
+_FOLDER, _ENDING = "hwnas-", ".tmp"
 # Where a number may be too large for 64 bits; most texts have none, and are read faster for it.
 _LARGE = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{19}")
 
@@ -33,18 +40,17 @@ _LARGE = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{19}")
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; on success it takes the place of `path` at once.
 
+    What writers of the same path that were killed left behind is removed.
+
     Raises:
-        InputError: the folder cannot be made or written to.
+        InputError: the folder cannot be made or written to, or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        _clear_left(path.parent, f".{path.name}.")
+        handle, temporary = _locked_temporary(path)
     except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {error.strerror or error}; name a folder that can be written to"
-        ) from error
-    os.close(handle)
-    temporary = Path(name)
+        raise _unwritable(path, error) from error
     try:
         yield temporary
         with open(temporary, "rb") as written:
@@ -53,8 +59,98 @@ def replacing(path: Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes 0600; others read results too
         temporary.replace(path)
+    except OSError as error:
+        if error.filename not in (None, str(temporary)):
+            raise
+        raise _unwritable(path, error) from error
+    except Exception as error:
+        # Libraries that write in C say that something is wrong, not that the disk is full.
+        reason = None if isinstance(error, HwnasError) else _refuses(handle)
+        if reason is None:
+            raise
+        raise _unwritable(path, reason) from error
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yields a new folder among the system's temporary ones, which is gone afterwards.
+
+    Those of processes that were killed are removed too.
+    """
+    with suppress(OSError):
+        _clear_left(Path(tempfile.gettempdir()), _FOLDER)
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=_FOLDER, suffix=_ENDING))
+        with suppress(FileNotFoundError):
+            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            if _holds(handle):
+                break
+            os.close(handle)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(handle)
+
+
+def _locked_temporary(path: Path) -> tuple[int, Path]:
+    """A new file beside `path`, locked for as long as the handle is open: its writer lives."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_ENDING, dir=path.parent)
+        if _holds(handle):
+            return handle, Path(name)
+        os.close(handle)
+
+
+def _refuses(handle: int) -> OSError | None:
+    """Returns why the disk takes no more of a file; None if it does."""
+    try:
+        os.lseek(handle, 0, os.SEEK_END)
+        os.write(handle, bytes(_PROBE_BYTES))
+        os.fsync(handle)
+    except OSError as error:
+        return error
+    return None
+
+
+def _holds(handle: int) -> bool:
+    """Locks what was just made; whether no other process took it for left behind before that."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # not every file system has locks; nothing is cleared there
+        pass
+    return os.fstat(handle).st_nlink > 0
+
+
+def _clear_left(folder: Path, prefix: str) -> None:
+    """Removes temporary files and folders of one prefix whose makers are gone."""
+    with os.scandir(folder) as entries:
+        left = [one.name for one in entries if one.name.startswith(prefix) and one.name.endswith(_ENDING)]
+    for one in (folder / name for name in left):
+        with suppress(OSError):
+            if one.lstat().st_uid != os.getuid():
+                continue
+            # Neither a link nor a pipe, which somebody else may have put there.
+            handle = os.open(one, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(one) if one.is_dir() else one.unlink()
+            finally:
+                os.close(handle)
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    advice = (
+        "make room and repeat the command"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT)
+        else "name a folder that can be written to"
+    )
+    return InputError(f"cannot write {path}: {error.strerror or error}; {advice}")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,7 +1,10 @@
 """Files read with a cap, JSON of finite numbers, and values held against dataclasses."""
 
+import errno
 import json
 import math
+import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwnas.errors import MOST_CHARACTERS, InputError
-from hwnas.files import checked, parse_json, read_bytes, read_json, read_text
+from hwnas.files import (
+    checked,
+    parse_json,
+    read_bytes,
+    read_json,
+    read_text,
+    replacing,
+    temporary_folder,
+    write_json,
+)
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 whole = st.integers(-(2**63), 2**64 - 1)
@@ -88,3 +100,50 @@ def test_a_long_message_keeps_its_ends(length: int) -> None:
     assert shown.startswith(long[:900])
     assert shown.endswith(long[-900:])
     assert (shown == long) == (length <= MOST_CHARACTERS)
+
+
+def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "front.json"
+    left, others = tmp_path / ".front.json.abc.tmp", tmp_path / ".front.csv.abc.tmp"
+    left.touch()
+    others.touch()
+    with replacing(path) as alive:
+        alive.write_text("1")
+        write_json(path, 2)
+        assert read_json(path, "figures") == 2
+        assert alive.exists()
+    assert read_json(path, "figures") == 1
+    assert sorted(tmp_path.iterdir()) == [others, path]
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, 1)
+    with pytest.raises(InputError, match=r"a\.json: No space left on device; make room"), replacing(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(FileNotFoundError), replacing(path):
+        (tmp_path / "another").read_text()
+    with pytest.raises(RuntimeError, match="unexpected pos"), replacing(path):
+        raise RuntimeError("unexpected pos 128 vs 0")
+    monkeypatch.setattr("hwnas.files._refuses", lambda handle: OSError(errno.ENOSPC, "No room"))
+    with pytest.raises(InputError, match=r"a\.json: No room; make room"), replacing(path):
+        raise RuntimeError("unexpected pos 128 vs 0")
+    assert read_json(path, "a number") == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_temporary_folders_of_killed_processes_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = [tmp_path / "hwnas-a.tmp", tmp_path / "hwnas-b.tmp"]
+    for one in left:
+        one.mkdir()
+        (one / "model.onnx").touch()
+    others = [tmp_path / "hwnas-mine", tmp_path / "other.tmp"]
+    for one in others:
+        one.mkdir()
+    (tmp_path / "hwnas-link.tmp").symlink_to(others[0])
+    with temporary_folder() as outer, temporary_folder() as inner:
+        assert {outer, inner, *others} == {one for one in tmp_path.iterdir() if not one.is_symlink()}
+    assert set(others) == {one for one in tmp_path.iterdir() if not one.is_symlink()}

@@ -45,7 +45,7 @@ def export(
     from hwnas.profilers import Protocol, Store, default_store_path
     from hwnas.profilers.profile import canary_reference_ms
     from hwnas.search.front import read_front
-    from hwnas.search.run_folder import Journal
+    from hwnas.search.run_folder import Journal, locked_folder
     from hwnas.supernet import Evaluator
 
     wanted_formats = checked_formats(formats or [])
@@ -57,8 +57,11 @@ def export(
     _need_supernet(_field(config, "supernet", run), opened.digest(), run, supernet)
     definitions = _definitions(config, run)
     folder = output or run / "exported"
-    with showing_progress() as progress, Store(default_store_path()) as opened_store:
-        folder.mkdir(parents=True, exist_ok=True)
+    with (
+        showing_progress() as progress,
+        locked_folder(folder),
+        Store(default_store_path()) as opened_store,
+    ):
         journal = Journal(folder / "journal.jsonl")
         try:
             final = Finish(

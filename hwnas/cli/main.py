@@ -74,6 +74,7 @@ def options(
 
 
 _INTERRUPTED = 130
+_RESUME = "when that is mended, repeat the same command, which keeps what was done"
 
 
 def main() -> NoReturn:
@@ -92,6 +93,10 @@ def main() -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(0) from None
+    except OSError as error:  # a full disk, a folder that may not be written to, a file that is gone
+        _fail(_of_the_system(error), 2)
+    except MemoryError:
+        _fail("the memory is used up; " + _RESUME, 2)
     if code == _INTERRUPTED:  # what typer makes of KeyboardInterrupt
         _fail_interrupted()
     raise SystemExit(code if isinstance(code, int) else 0)
@@ -99,6 +104,11 @@ def main() -> NoReturn:
 
 def _fail_interrupted() -> NoReturn:
     _fail("interrupted; repeat the same command to resume", _INTERRUPTED)
+
+
+def _of_the_system(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}; {_RESUME}"
 
 
 def _fail(message: str, code: int) -> NoReturn:

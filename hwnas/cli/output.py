@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from hwnas.cli.interrupt import stoppable
 from hwnas.progress import Progress
 
 # A pipe gets a line for a step at most so often.
@@ -46,9 +47,13 @@ def say(text: str) -> None:
 
 @contextmanager
 def showing_progress() -> Iterator[Progress]:
-    """Yields a listener: bars where stderr is a terminal, plain lines elsewhere."""
+    """Yields a listener: bars where stderr is a terminal, plain lines elsewhere.
+
+    A Ctrl-C ends the work at its next step, see `hwnas.cli.interrupt`.
+    """
     if not sys.stderr.isatty():
-        yield PlainProgress(sys.stderr)
+        with stoppable(PlainProgress(sys.stderr)) as plain:
+            yield plain
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -62,8 +67,11 @@ def showing_progress() -> Iterator[Progress]:
         TextColumn("{task.fields[pace]}"),
         TimeElapsedColumn(),
     ]
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        yield _BarProgress(bars)
+    with (
+        Bars(*columns, console=Console(stderr=True), transient=True) as bars,
+        stoppable(_BarProgress(bars)) as shown,
+    ):
+        yield shown
 
 
 class PlainProgress:

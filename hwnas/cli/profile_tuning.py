@@ -32,6 +32,7 @@ def tune(name: str, space: "Space", budget_s: float, progress: "Progress") -> No
             f"tuning: {state.tuned} of {state.kernels} kernels have schedules, {state.trials} trials, "
             f"{state.elapsed_s:.0f} of {budget_s:.0f} s"
         )
+        progress.step("tuning, in seconds", min(round(state.elapsed_s), round(budget_s)), round(budget_s))
 
     device = _tunable(name, space, "--tune-budget")
     if isinstance(device, RemoteTvm):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from hwnas.cli.interrupt import stoppable
 from hwnas.cli.output import print_table, printable, showing_progress
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def showing_search() -> "Iterator[tuple[Progress, Callable[[Status], None] | Non
         get_renderable=view.render, console=Console(stderr=True), refresh_per_second=4, transient=True
     ) as live:
         view.console = live.console
-        yield view, view.watch
+        with stoppable(view) as listener:
+            yield listener, view.watch
 
 
 class SearchView:

@@ -1,8 +1,10 @@
 """`hwnas train`: trains a supernet to a file."""
 
 import os
+import signal
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -255,6 +257,15 @@ def _opened_start(path: Path | None, recipe: str) -> "Supernet | None":
     return load_supernet(demo_supernet_path() if str(path) == "demo" else path)
 
 
-def _progress(rank: int) -> AbstractContextManager[Progress]:
-    """Returns what shows progress: of several processes, one alone."""
-    return showing_progress() if rank == 0 else nullcontext(Silent())
+@contextmanager
+def _progress(rank: int) -> Iterator[Progress]:
+    """Yields what shows progress, and hears of Ctrl-C: of several processes, one alone."""
+    if rank == 0:
+        with showing_progress() as progress:
+            yield progress
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield Silent()
+    finally:
+        signal.signal(signal.SIGINT, before)

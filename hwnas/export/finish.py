@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from hwnas.export.manifest import latency_figure as manifest_figure
 from hwnas.export.onnx import export_onnx
 from hwnas.export.settle import Gated, Settled, settled
 from hwnas.export.twins import build_twins, twin_figure, twin_name, twin_remark
+from hwnas.files import temporary_folder
 from hwnas.profilers import Device, Measurement, Protocol
 from hwnas.profilers.onnx.model import MODEL_FILE
 from hwnas.progress import Progress
@@ -72,8 +72,8 @@ class Finish:
             self.progress.step("export and check", done, len(front.members))
             artefacts[member.id], gated[member.id] = self._one(member)
         self.progress.step("export and check", len(front.members), len(front.members))
-        with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
-            twins = self._float_twins(front, Path(folder))
+        with temporary_folder() as folder:
+            twins = self._float_twins(front, folder)
             taken = self._measure(front, artefacts, twins)
         final = settled(front, gated, taken, competing(self.devices))
         for one in final.dropped:

@@ -1,13 +1,9 @@
 """CSV of evaluated subnets: what `hwnas evaluate` writes, adds to, and predictors are fitted on."""
 
 import csv
-import errno
-import fcntl
 import io
 import json
-import os
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import InputError
 from hwnas.files import parse_json
-from hwnas.progress import Progress
+from hwnas.line_file import LineFile
+from hwnas.progress import Progress, keep_each
 from hwnas.spaces import Candidates
 
 if TYPE_CHECKING:
-    from hwnas.supernet import Evaluator, Workers
+    from hwnas.supernet import Evaluation, Evaluator, Workers
 
 COLUMNS = (
     "id",
@@ -87,16 +84,16 @@ class Results:
             raise InputError(f"results go to a file, but {path} is none; name another file with -o")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(path, "a+b", buffering=0)  # noqa: SIM115 (closed by `close`)
+            self._file = LineFile(path)
         except OSError as error:
             raise self._unwritable(error) from error
         try:
             self._lock()
-            rows, self._size = _read(path)
+            rows, size = _read(path)
             self.known = self._checked(rows)
-            self._file.truncate(self._size)
-            if self._size == 0:
-                self._append(_HEADER)
+            self._file.cut(size)
+            if size == 0:
+                self._file.append(_HEADER)
         except OSError as error:
             self._file.close()
             raise self._unwritable(error) from error
@@ -115,7 +112,7 @@ class Results:
         out = io.StringIO()
         csv.DictWriter(out, COLUMNS).writerow({**row, "architecture": json.dumps(row["architecture"])})
         try:
-            self._append(out.getvalue().encode())
+            self._file.append(out.getvalue().encode())
         except OSError as error:
             raise self._unwritable(error) from error
         self.known[row["id"]] = dict(row)
@@ -137,20 +134,9 @@ class Results:
         """Closes the file."""
         self.close()
 
-    def _append(self, line: bytes) -> None:
-        """Writes a whole line, or leaves the file as it was."""
-        try:
-            if os.write(self._file.fileno(), line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(self._file.fileno())
-        except OSError:
-            self._file.truncate(self._size)
-            raise
-        self._size += len(line)
-
     def _lock(self) -> None:
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._file.lock()
         except BlockingIOError:
             raise InputError(
                 f"{self._path} is being written by another process; wait for it, or name another file with -o"
@@ -221,21 +207,22 @@ def evaluate_into(
         fresh = distinct[[row for row, key in enumerate(distinct.ids) if key not in known]]
         architectures = dict(zip(fresh.ids, fresh.unpack(), strict=True))
         total = len(distinct)
-        done = total - len(fresh)
-        progress.step("evaluate", done, total)
-        with closing(evaluate_many(evaluator, fresh, split, workers)) as evaluations:
-            for one in evaluations:
-                known[one.id] = {
-                    "id": one.id,
-                    "architecture": architectures[one.id].to_json(),
-                    "accuracy_top1": one.accuracy_top1,
-                    "standard_error": one.standard_error,
-                    **asdict(conditions),
-                }
-                if results is not None:
-                    results.add(known[one.id])
-                done += 1
-                progress.step("evaluate", done, total)
+        had = len(known) + len(fresh) - total
+        progress.step("evaluate", len(known) - had, total)
+
+        def keep(one: "Evaluation") -> None:
+            known[one.id] = {
+                "id": one.id,
+                "architecture": architectures[one.id].to_json(),
+                "accuracy_top1": one.accuracy_top1,
+                "standard_error": one.standard_error,
+                **asdict(conditions),
+            }
+            if results is not None:
+                results.add(known[one.id])
+            progress.step("evaluate", len(known) - had, total)
+
+        keep_each(evaluate_many(evaluator, fresh, split, workers), keep)
     finally:
         if results is not None:
             results.close()

@@ -1,12 +1,11 @@
 """Where the time of a network goes: what its parts take, put together by the kinds people know."""
 
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
+from hwnas.files import temporary_folder
 from hwnas.profilers.device import Device
 from hwnas.profilers.measuring.protocol import Protocol
 from hwnas.profilers.onnx.model import OUTPUT
@@ -69,8 +68,8 @@ def breakdown(device: Device, layers: Sequence[Layer], protocol: Protocol | None
     Raises:
         InputError, UnavailableError, MeasurementError: as `Device.measure`.
     """
-    with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
-        artefact = device.build(random_network(layers), Path(folder))
+    with temporary_folder() as folder:
+        artefact = device.build(random_network(layers), folder)
         with device.meter(protocol or Protocol()) as meter:
             found = meter.breakdown(artefact)
     return None if found is None else broken_down(layers, *found)

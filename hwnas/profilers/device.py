@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, final
 
 from hwnas.errors import InputError, MeasurementError, UnavailableError
+from hwnas.files import temporary_folder
 from hwnas.profilers.energy.settings import EnergySettings, MeterName
 from hwnas.profilers.machine.fingerprint import Fingerprint
 from hwnas.profilers.measurement import Failure, Kind, Measurement
@@ -19,6 +20,7 @@ from hwnas.profilers.measuring.canary import canary_network
 from hwnas.profilers.measuring.meter import Canary, GroupResult, Meter
 from hwnas.profilers.measuring.protocol import Protocol
 from hwnas.profilers.memory import PlannedMemory
+from hwnas.progress import Stopped, following
 from hwnas.spaces import Layer, Network, Pair, alike
 
 
@@ -158,8 +160,8 @@ class Device(ABC):
                 subjects.extend(group.subjects)
                 yield group
 
-        with tempfile.TemporaryDirectory(prefix="hwnas-") as home:
-            found = self._measure(groups(Path(home)), protocol, on_group, canary_reference_ms)
+        with temporary_folder() as home:
+            found = self._measure(groups(home), protocol, on_group, canary_reference_ms)
         return [found[subject] for subject in subjects]
 
     @final
@@ -208,21 +210,25 @@ class Device(ABC):
         """The measurements of all groups by subject."""
         found: dict[str, Measurement] = {}
         failures: list[Failure] = []
+        asked: list[Stopped] = []
         # The pool is left last: the meter's end is what ends calls that still wait.
         with (
-            tempfile.TemporaryDirectory(prefix="hwnas-") as folder,
+            temporary_folder() as folder,
             ThreadPoolExecutor() as pool,
             self.meter(protocol) as meter,
         ):
             # Built when there is something to measure.
-            canary = cache(lambda: self._built_canary(Path(folder), reference_ms))
-            for group, result in _results(groups, meter, canary, pool):
+            canary = cache(lambda: self._built_canary(folder, reference_ms))
+            for group, result in following(_results(groups, meter, canary, pool), asked):
                 marked = tuple(self._remarked(one, group) for one in result.measurements)
                 group.clear()
-                if on_group:
-                    on_group(GroupResult(marked, result.failures))
                 found |= {one.subject: one for one in marked}
                 failures += result.failures
+                if on_group:
+                    try:
+                        on_group(GroupResult(marked, result.failures))
+                    except Stopped as wish:
+                        asked.append(wish)
         if failures:
             raise failed(self.name, failures)
         return found
@@ -293,25 +299,34 @@ def _results(
     """Each group with its result, as they are done; as many are measured at once as the meter can.
 
     Groups are built while others are measured only where the meter asks for several: a build
-    disturbs what is measured on the same machine.
+    disturbs what is measured on the same machine. Stopped, thrown into it, has it take no more.
     """
     running: dict[Future[GroupResult], Group] = {}
     reference_ms: float | None = None
-    for group in groups:
-        canary = built_canary()
-        if canary and canary.reference_ms is None:
-            canary = replace(canary, reference_ms=reference_ms)
-        if meter.parallel == 1 or (canary and canary.reference_ms is None):
-            result = meter.measure(group.artefacts, canary)
-            yield group, result
-            if reference_ms is None and result.measurements:
-                reference_ms = result.measurements[0].canary_reference_ms
-            continue
-        running[pool.submit(meter.measure, group.artefacts, canary)] = group
-        if len(running) >= meter.parallel:
-            yield from _finished(running)
+    stopped: Stopped | None = None
+    try:
+        for group in groups:
+            canary = built_canary()
+            if canary and canary.reference_ms is None:
+                canary = replace(canary, reference_ms=reference_ms)
+            if meter.parallel == 1 or (canary and canary.reference_ms is None):
+                result = meter.measure(group.artefacts, canary)
+                yield group, result
+                if reference_ms is None and result.measurements:
+                    reference_ms = result.measurements[0].canary_reference_ms
+                continue
+            running[pool.submit(meter.measure, group.artefacts, canary)] = group
+            if len(running) >= meter.parallel:
+                yield from _finished(running)
+    except Stopped as wish:
+        stopped = wish
     while running:
-        yield from _finished(running)
+        try:
+            yield from _finished(running)
+        except Stopped as wish:
+            stopped = wish
+    if stopped:
+        raise stopped
 
 
 def _finished(running: dict[Future[GroupResult], Group]) -> Iterator[tuple[Group, GroupResult]]:

@@ -10,6 +10,7 @@ from types import TracebackType
 
 from hwnas.errors import InputError
 from hwnas.files import checked, parse_json
+from hwnas.line_file import check_still_there
 from hwnas.profilers.machine.fingerprint import Fingerprint
 from hwnas.profilers.machine.folders import data_home
 from hwnas.profilers.measurement import Measurement
@@ -83,6 +84,7 @@ class Store:
                 f"cannot make the folder of the measurement store {path}: {error.strerror}"
             ) from error
         self._connection = self._opened()
+        self._opened_as = path.stat()
 
     def close(self) -> None:
         """Closes the file; what was added is there already."""
@@ -250,13 +252,16 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        check_still_there(self.path, self._opened_as)
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield self._connection
+            self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            # Of a full disk SQLite has taken back what was begun by itself.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -264,12 +269,30 @@ class Store:
         try:
             yield
         except sqlite3.OperationalError as error:
-            raise InputError(f"cannot use the measurement store {self.path}: {error}") from error
+            raise InputError(
+                f"cannot use the measurement store {self.path}: {error}; {_advice(str(error))}"
+            ) from error
+        except OSError as error:
+            raise InputError(
+                f"cannot use the measurement store {self.path}: {error.strerror}; repeat the command, which "
+                "measures what the store then lacks"
+            ) from error
         except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"the measurement store {self.path} is damaged or not one ({error}); "
                 "it was left as it is: move it away or name another"
             ) from error
+
+
+def _advice(message: str) -> str:
+    """What to do about an error of SQLite's."""
+    if "locked" in message:
+        return (
+            "another process holds it: repeat the command when that has ended, or name another with --store"
+        )
+    if "full" in message:
+        return "make room and repeat the command"
+    return "name one that can be written to with --store, or set HWNAS_HOME"
 
 
 def _row(one: Measurement) -> tuple[str | float | None, ...]:

@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from hwnas.errors import InputError
 from hwnas.files import parse_json, read_bytes, read_json, write_json
+from hwnas.line_file import LineFile
 
 Key = tuple[str, ...]
 
@@ -35,8 +35,8 @@ class Journal:
         self._entries: dict[Key, dict[str, Any]] = {}
         try:
             whole = self._read() if path.exists() else 0
-            self._file = open(path, "ab")  # noqa: SIM115 (closed by `close`)
-            self._file.truncate(whole)
+            self._file = LineFile(path)
+            self._file.cut(whole)
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror}; name another run folder") from error
 
@@ -45,12 +45,20 @@ class Journal:
         return self._entries.get(key)
 
     def add(self, key: Key, entry: Mapping[str, Any]) -> None:
-        """Appends an entry; it is on the disk when this returns."""
-        self._entries[key] = dict(entry)
+        """Appends an entry; it is on the disk when this returns.
+
+        Raises:
+            InputError: the disk is full, or the file was removed meanwhile.
+        """
         line = json.dumps({"key": list(key), **entry}, allow_nan=False)
-        self._file.write(line.encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            self._file.append(line.encode() + b"\n")
+        except OSError as error:
+            raise InputError(
+                f"cannot write {self._path}: {error.strerror}; mend that and repeat the command, which goes "
+                "on from what the file holds"
+            ) from error
+        self._entries[key] = dict(entry)
 
     def close(self) -> None:
         """Closes the file."""
@@ -93,6 +101,25 @@ def run_folder(path: Path, config: Mapping[str, Any]) -> Iterator[Journal]:
     Raises:
         InputError: the folder cannot be written, holds another run, or is in use.
     """
+    with locked_folder(path):
+        _settle_config(path / "config.json", config)
+        journal = Journal(path / "journal.jsonl")
+        try:
+            yield journal
+        finally:
+            journal.close()
+
+
+@contextmanager
+def locked_folder(path: Path) -> Iterator[None]:
+    """Makes a folder where it is not there, and holds it against a second process.
+
+    The lock is the system's and ends with the process, however that ends: a lock file that is left
+    holds nobody up.
+
+    Raises:
+        InputError: the folder cannot be written, or is in use.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock = open(path / ".lock", "w")  # noqa: SIM115 (closed below)
@@ -107,12 +134,7 @@ def run_folder(path: Path, config: Mapping[str, Any]) -> Iterator[Journal]:
             raise InputError(
                 f"run folder {path} is in use by another process; wait for it or name another"
             ) from None
-        _settle_config(path / "config.json", config)
-        journal = Journal(path / "journal.jsonl")
-        try:
-            yield journal
-        finally:
-            journal.close()
+        yield
 
 
 def _settle_config(path: Path, config: Mapping[str, Any]) -> None:

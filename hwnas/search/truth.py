@@ -16,6 +16,7 @@ from hwnas.profilers.device import Device
 from hwnas.profilers.measurement import Measurement
 from hwnas.profilers.simulated import SimulatedDevice
 from hwnas.profilers.tables import BlockTable
+from hwnas.progress import keep_each
 from hwnas.search.additive import table_terms
 from hwnas.search.genome import Genome
 from hwnas.search.run_folder import Journal
@@ -49,16 +50,20 @@ class Accuracies:
         keys = [("accuracy", self.split, one) for one in fresh.ids]
         entries = [self._journal.get(*key) for key in keys]
         missing = [row for row, entry in enumerate(entries) if entry is None]
-        results = self._evaluate(fresh[missing], self.split) if missing else ()
-        for done, (row, result) in enumerate(zip(missing, results, strict=True)):
-            on_step(done, len(missing))
+        rows = enumerate(missing, 1)
+
+        def keep(result: "Evaluation") -> None:
+            done, row = next(rows)
             entries[row] = {
                 "accuracy_top1": result.accuracy_top1,
                 "standard_error": result.standard_error,
                 "n": result.n,
             }
             self._journal.add(keys[row], entries[row] or {})
-        on_step(len(missing), len(missing))
+            on_step(done, len(missing))
+
+        on_step(0, len(missing))
+        keep_each(self._evaluate(fresh[missing], self.split) if missing else (), keep)
         for one, entry in zip(fresh.ids, entries, strict=True):
             assert entry is not None
             self.known[one] = entry

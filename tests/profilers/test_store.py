@@ -220,3 +220,26 @@ def test_several_processes_write_at_once_and_nothing_is_lost(path: Path) -> None
     assert [writer.wait() for writer in writers] == [0] * 4
     with Store(path) as store:
         assert len({one.subject for one in store.of_device(FINGERPRINT.digest)}) == 4 * 20 * 4
+
+
+def test_a_store_that_was_removed_is_not_written_to_in_silence(path: Path) -> None:
+    with Store(path) as store:
+        store.add([ONE], FINGERPRINT)
+        path.unlink()
+        with pytest.raises(InputError, match="removed or replaced while it was in use; repeat the command"):
+            store.add([ONE], FINGERPRINT)
+
+
+def test_a_full_disk_takes_nothing_of_what_is_stored(path: Path) -> None:
+    with Store(path) as store:
+        store.add([ONE], FINGERPRINT)
+        (pages,) = store._connection.execute("PRAGMA page_count").fetchone()
+        store._connection.execute(f"PRAGMA max_page_count = {pages}")
+        large = replace(ONE, samples_ms=(1.5,) * 10_000)
+        with pytest.raises(InputError, match="full; make room and repeat the command"):
+            store.add([large], FINGERPRINT)
+        assert store.of_device(FINGERPRINT.digest) == [ONE]
+        store._connection.execute("PRAGMA max_page_count = 100000")
+        store.add([large], FINGERPRINT)
+    with Store(path) as store:
+        assert len(store.of_device(FINGERPRINT.digest)) == 2

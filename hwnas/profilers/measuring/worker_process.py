@@ -100,6 +100,7 @@ class WorkerProcess:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             env=self._environment,
+            start_new_session=True,  # Ctrl-C is for the process that the user sees
         )
         try:
             event = self._next(self._process, _START_SILENCE_S)

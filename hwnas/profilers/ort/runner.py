@@ -1,7 +1,6 @@
 """What the measuring worker calls for ONNX Runtime."""
 
 import json
-import tempfile
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import onnxruntime
 
 from hwnas.errors import UnavailableError
+from hwnas.files import temporary_folder
 from hwnas.profilers.measuring.runner import Runner
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -45,8 +45,8 @@ class _OrtRunner(Runner):
         Nodes are those of the optimized graph: what was fused has the name of one of its parts.
         """
         path, threads, provider = self._options
-        with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
-            session = open_session(path, threads, provider=provider, profile=Path(folder, "profile"))
+        with temporary_folder() as folder:
+            session = open_session(path, threads, provider=provider, profile=folder / "profile")
             binding = self._bound(session)
             for _ in range(_WARMUP_CALLS + calls):
                 session.run_with_iobinding(binding)

@@ -17,6 +17,7 @@ import torch
 
 from hwnas.data import get_dataset
 from hwnas.errors import HwnasError, InputError
+from hwnas.progress import Stopped
 from hwnas.spaces import Candidates
 from hwnas.supernet.evaluation.evaluate import Evaluator
 from hwnas.supernet.evaluation.settings import EvaluateSettings, Evaluation
@@ -143,6 +144,8 @@ class Crew(Protocol):
 def shared_out(crew: Crew, tasks: Sequence[Task], num_workers: int) -> Generator[Evaluation, None, None]:
     """Yields the evaluation of each task once, in the order they become known; closes the crew.
 
+    Stopped, thrown into it, has it give out no more tasks and end after those at hand.
+
     Raises:
         HwnasError: a worker's own error; a candidate on which `ATTEMPTS` workers died; or workers
             that die before they are ready.
@@ -150,6 +153,7 @@ def shared_out(crew: Crew, tasks: Sequence[Task], num_workers: int) -> Generator
     waiting = deque(range(len(tasks)))
     deaths: Counter[int] = Counter()
     failed_starts = 0
+    stopped: Stopped | None = None
     with closing(crew):
         starting = {crew.hire() for _ in range(min(num_workers, len(tasks)))}
         idle: list[int] = []
@@ -183,7 +187,14 @@ def shared_out(crew: Crew, tasks: Sequence[Task], num_workers: int) -> Generator
                 busy[worker] = task
                 crew.give(worker, tasks[task])
             if isinstance(answer, Evaluation):
-                yield answer
+                try:
+                    yield answer
+                except Stopped as wish:
+                    stopped = wish
+            if stopped:
+                waiting.clear()
+        if stopped:
+            raise stopped
 
 
 def _deadly(task: Task, reason: str) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hwnas.data import Dataset
 from hwnas.errors import InputError
+from hwnas.progress import Stopped, following
 from hwnas.spaces import Architecture, BitwidthPolicy, Candidates, Layer, Network
 from hwnas.supernet.calibrate import calibrated
 from hwnas.supernet.chain import channels_last
@@ -143,7 +144,7 @@ class Evaluator:
                 progress(len(results), len(candidates))
         return results
 
-    def stream(self, candidates: Candidates, split: str = "validate") -> Iterator[Evaluation]:
+    def stream(self, candidates: Candidates, split: str = "validate") -> Generator[Evaluation, None, None]:
         """Yields the evaluations of candidates in order, each as soon as it and those before it are known.
 
         Raises:
@@ -151,11 +152,15 @@ class Evaluator:
         """
         early: dict[int, Evaluation] = {}
         given = 0
+        asked: list[Stopped] = []
         with closing(self.completed(candidates, split)) as completed:
-            for row, evaluation in completed:
+            for row, evaluation in following(completed, asked):
                 early[row] = evaluation
                 while given in early:
-                    yield early.pop(given)
+                    try:
+                        yield early.pop(given)
+                    except Stopped as wish:
+                        asked.append(wish)
                     given += 1
 
     def completed(
@@ -166,7 +171,8 @@ class Evaluator:
         Candidates are shared out over the processor's cores, each on one thread of torch: small
         networks gain little from more threads, and on a busy machine threads that wait for each
         other lose a factor of ten. The figures do not depend on the number of cores. Closing the
-        generator ends the work after the batches at hand.
+        generator ends the work after the batches at hand; throwing Stopped into it, after the
+        candidates at hand, which it still yields.
 
         Raises:
             InputError: as `evaluate`.
@@ -180,8 +186,18 @@ class Evaluator:
                 pool.submit(self.evaluate_one, candidates[[row]], split, stop): row
                 for row in range(len(candidates))
             }
+            stopped: Stopped | None = None
             for done in as_completed(rows):
-                yield rows[done], done.result()
+                if done.cancelled():
+                    continue
+                try:
+                    yield rows[done], done.result()
+                except Stopped as wish:
+                    stopped = wish
+                    for waiting in rows:
+                        waiting.cancel()
+            if stopped:
+                raise stopped
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)

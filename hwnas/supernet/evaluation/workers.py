@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 
 from hwnas.errors import InputError
+from hwnas.progress import Stopped, following
 from hwnas.spaces import Candidates
 from hwnas.supernet.evaluation.crew import Work, shared_out
 from hwnas.supernet.evaluation.evaluate import Evaluator
@@ -37,9 +38,13 @@ class Threads:
 
     def evaluations(self, evaluator: Evaluator, candidates: Candidates, split: str) -> Evaluations:
         """Yields evaluations as they become known."""
+        asked: list[Stopped] = []
         with closing(evaluator.completed(candidates, split)) as completed:
-            for _, evaluation in completed:
-                yield evaluation
+            for _, evaluation in following(completed, asked):
+                try:
+                    yield evaluation
+                except Stopped as wish:
+                    asked.append(wish)
 
 
 @dataclass(frozen=True)

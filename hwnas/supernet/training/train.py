@@ -11,6 +11,7 @@ import torch
 
 from hwnas.data import Dataset
 from hwnas.errors import InputError
+from hwnas.progress import Stopped
 from hwnas.spaces import FLOAT_BITS, Candidates, Space
 from hwnas.supernet.evaluation.evaluate import evaluate
 from hwnas.supernet.info import SupernetInfo
@@ -92,10 +93,12 @@ def train(
         ProcessEnded: another process of the group is gone.
     """
     identity = _identity(space, dataset, recipe, start)
+    path = output.with_name(output.name + ".checkpoint")
     if output.exists():
         _check_complete(output, identity)
+        if group.rank == 0:
+            path.unlink(missing_ok=True)  # a kill may have come between the two
         return output
-    path = output.with_name(output.name + ".checkpoint")
     try:
         trainer = Trainer(
             space, dataset, recipe, torch_device=torch_device, workers=workers, group=group, start=start
@@ -111,7 +114,7 @@ def train(
                 if group.rank == 0:
                     board.write({name: getattr(state, name) for name in _SHOWN}, state.step)
                     if progress:
-                        progress(state)
+                        _tell(progress, state, trainer, path, identity)
             if group.rank == 0:
                 _finish(trainer, output, identity, board)
                 path.unlink(missing_ok=True)
@@ -121,6 +124,21 @@ def train(
             f"{error}; repeat the same command to go on from step {saved_step(path)}"
         ) from error
     return output
+
+
+def _tell(
+    progress: Callable[[TrainProgress], None],
+    state: TrainProgress,
+    trainer: Trainer,
+    path: Path,
+    identity: dict[str, Any],
+) -> None:
+    """Calls `progress`; where it wishes that training stops, all steps done are in the checkpoint."""
+    try:
+        progress(state)
+    except Stopped:
+        save_checkpoint(path, trainer.checkpoint(identity))
+        raise
 
 
 def _steps(

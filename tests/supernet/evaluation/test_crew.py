@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwnas.errors import HwnasError, InputError
+from hwnas.progress import Stopped, keep_each
 from hwnas.supernet import Evaluation
 from hwnas.supernet.evaluation.crew import ATTEMPTS, Answer, Died, Ready, Task, shared_out
 
@@ -106,4 +107,20 @@ def test_leaving_early_closes_the_crew() -> None:
     found = shared_out(crew, TASKS, 2)
     next(found)
     found.close()
+    assert crew.closed
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_wish_to_stop_ends_the_work_after_what_is_in_hand(workers: int) -> None:
+    crew = Scripted(deque())
+    kept: list[str] = []
+
+    def keep(one: Evaluation) -> None:
+        kept.append(one.id)
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        keep_each(shared_out(crew, TASKS, workers), keep)
+    assert sorted(kept) == [str(number) for number in sorted(crew.given)]
+    assert len(kept) < len(TASKS)
     assert crew.closed

@@ -15,8 +15,10 @@ from PIL import Image
 
 from hwnas.data import Dataset, get_dataset
 from hwnas.errors import InputError, UnavailableError
+from hwnas.progress import Stopped, keep_each
 from hwnas.spaces import Candidates, MobileNetSpace
 from hwnas.supernet import (
+    Evaluation,
     Evaluator,
     Processes,
     RayCluster,
@@ -196,3 +198,20 @@ def test_a_ray_worker_says_which_machine_lacks_the_data(
 def test_ray_takes_no_single_gpu(evaluator: Evaluator) -> None:
     with pytest.raises(InputError, match="must be cpu, cuda or auto"):
         found(evaluator, some(evaluator.supernet.space, 1), RayCluster("local", 1, "cuda:1"))
+
+
+def test_threads_asked_to_stop_hand_on_what_they_have_begun(
+    space: MobileNetSpace, evaluator: Evaluator
+) -> None:
+    candidates = some(space, 12)
+    for source in (evaluate_many(evaluator, candidates), evaluator.stream(candidates)):
+        kept: list[str] = []
+
+        def keep(one: Evaluation, kept: list[str] = kept) -> None:
+            kept.append(one.id)
+            raise Stopped
+
+        with pytest.raises(Stopped):
+            keep_each(source, keep)
+        assert 1 <= len(kept) < len(candidates)
+        assert len(set(kept)) == len(kept)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from hwnas import progress
 from hwnas.data.augment import Augmentation
 from hwnas.errors import InputError
 from hwnas.spaces import MobileNetSpace
@@ -24,7 +25,7 @@ from hwnas.supernet import (
     read_info,
     train,
 )
-from hwnas.supernet.training.checkpoint import load_checkpoint, save_checkpoint
+from hwnas.supernet.training.checkpoint import load_checkpoint, save_checkpoint, saved_step
 from hwnas.supernet.training.trainer import Trainer
 from tests.supernet.conftest import TINY
 
@@ -43,6 +44,26 @@ def stop_at(step: int):
             raise Stopped
 
     return progress
+
+
+def test_a_wish_to_stop_leaves_all_steps_in_the_checkpoint(space, dataset, tmp_path: Path) -> None:
+    def wish(done: TrainProgress) -> None:
+        if done.step == 3:
+            raise progress.Stopped
+
+    output = tmp_path / "supernet.safetensors"
+    with pytest.raises(progress.Stopped):
+        train(space, dataset, RECIPE, output, wish, checkpoint_seconds=1e9)
+    assert saved_step(tmp_path / "supernet.safetensors.checkpoint") == 3
+
+
+def test_a_checkpoint_beside_a_complete_supernet_is_removed(space, dataset, tmp_path: Path) -> None:
+    output = tmp_path / "supernet.safetensors"
+    train(space, dataset, replace(RECIPE, epochs=1), output)
+    left = tmp_path / "supernet.safetensors.checkpoint"
+    left.touch()
+    train(space, dataset, replace(RECIPE, epochs=1), output)
+    assert not left.exists()
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ class Linker(Link):
             capture_output=True,
             text=True,
             errors="replace",
+            start_new_session=True,  # Ctrl-C is for the process that the user sees
         )
         if done.returncode:
             last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]

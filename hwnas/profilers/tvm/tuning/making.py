@@ -213,6 +213,7 @@ def _attempt(
         stderr=log,
         text=True,
         env=environment,
+        start_new_session=True,  # Ctrl-C is for the process that the user sees
     )
     # Leaving a process that has died flushes what it never read, which raises again.
     with contextlib.suppress(BrokenPipeError), process:

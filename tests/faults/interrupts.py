@@ -1,0 +1,76 @@
+"""Ctrl-C: once ends a command after what is in flight, twice ends it at once."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hwnas.supernet.training.checkpoint import saved_step
+
+from .running import Running
+from .stage import Stage, Tried
+from .traces import torn, truths
+
+_NAMES = ("profile", "search", "train", "evaluate", "export")
+RESUME = "interrupted; repeat the same command to resume"
+# The next group of measurements takes longer than this, even on a quiet machine.
+_INTO_A_GROUP_S = 0.7
+
+
+def at_work(name: str) -> Callable[[Running], bool]:
+    """Returns what tells that a job is in the middle of something that is worth keeping."""
+    job = name.partition(",")[0]
+    words = {"profile": "measuring on", "train": "train: 1/", "evaluate": "evaluate: "}
+    words |= {"search": "evaluate accuracy: 0/", "export": "export and check: 0/"}
+    return lambda running: words[job] in running.said()
+
+
+def kept(name: str, place: Path) -> int:
+    """Returns how much of a job's work is on the disk: steps of training, or truths."""
+    if name == "train":
+        return saved_step(place / "net.safetensors.checkpoint")
+    return len(truths(place))
+
+
+def once(stage: Stage, names: Sequence[str] = (*_NAMES, "evaluate, 2 processes")) -> Tried:
+    """Ctrl-C once over every command: what was in flight is kept."""
+    tried = Tried()
+    for name in names:
+        place = stage.settled(name)
+        before = 0
+
+        def press(running: Running, name: str = name, place: Path = place) -> None:
+            nonlocal before
+            before = kept(name, place)
+            time.sleep(_INTO_A_GROUP_S if name == "profile" else 0)
+            running.interrupt()
+
+        ran, came = stage.befallen(name, place, at_work(name), press)
+        wrong = ran.refused(RESUME, code=130) if came else ["it was over before the key was pressed"]
+        if "ending after what is in flight" not in ran.err:
+            wrong.append(f"it did not say that it heard: {ran.err[-300:]}")
+        if kept(name, place) <= before:
+            wrong.append(f"what was in flight was not kept: {before}")
+        wrong += torn(place, finished=False)
+        tried.add(name, wrong + stage.completes(name, place, truths(place)), ran.last)
+    return tried
+
+
+def twice(stage: Stage, names: Sequence[str] = _NAMES) -> Tried:
+    """Ctrl-C twice over every command: it ends, and the measurement in flight with it."""
+    tried = Tried()
+    for name in names:
+        place = stage.settled(name)
+
+        def press(running: Running, name: str = name) -> None:
+            time.sleep(_INTO_A_GROUP_S if name == "profile" else 0)
+            running.interrupt()
+            time.sleep(0.2)
+            running.interrupt()
+
+        ran, came = stage.befallen(name, place, at_work(name), press)
+        wrong = ran.refused(RESUME, code=130) if came else ["it was over before the key was pressed"]
+        if name == "profile" and kept(name, place) > 32:
+            wrong.append("it went on to the end of the group")
+        wrong += torn(place, finished=False)
+        tried.add(name, wrong + stage.completes(name, place, truths(place)), ran.last)
+    return tried
