@@ -18,7 +18,7 @@ from hwnas.cli.options import (
     parsed_bits,
     usable_device,
 )
-from hwnas.cli.output import print_json, say
+from hwnas.cli.output import print_json, remark, say
 from hwnas.cli.search_view import showing_search
 
 if TYPE_CHECKING:
@@ -333,7 +333,7 @@ def _show(result: "RoadResult", folder: Path) -> None:
 
     print_fronts(result.front)
     for line in result.remarks:
-        say(line)
+        remark(line)
     say(f"run folder: {folder}; page: {result.report}")
     front = result.front
     if front.members and front.members[0].accuracy_top1_test:

@@ -99,6 +99,7 @@ def print_fronts(front: "Front") -> None:
     from hwnas.units import format_energy_mj, format_size_bytes, format_time_ms
 
     members = {member.id: member for member in front.members}
+    columns = _columns(front)
     fronts = front.fronts or {"": tuple(members)}
     for name, ids in fronts.items():
         group = name.split("+")
@@ -106,7 +107,7 @@ def print_fronts(front: "Front") -> None:
         for member in (members[one] for one in ids if one in members):
             device = member.deploy_on if not name or member.deploy_on in group else _fastest(member, group)
             latency, test = member.latency_ms[device], member.accuracy_top1_test
-            energy = member.energy_mj
+            energy = [format_energy_mj(member.energy_mj["value"]) if member.energy_mj else "-"]
             rows.append(
                 [
                     member.id,
@@ -116,13 +117,13 @@ def print_fronts(front: "Front") -> None:
                     format_time_ms(latency["value"]),
                     format_time_ms(latency["p95"]),
                     latency["kind"],
-                    format_energy_mj(energy["value"]) if energy else "-",
+                    *(energy if "energy" in columns else []),
                     format_size_bytes(member.size_bytes),
                     format_size_bytes(member.peak_memory_bytes),
                     _bits_share(member.bits),
                 ]
             )
-        print_table(_columns(front), rows, title=_title(front, name))
+        print_table(columns, rows, title=_title(front, name))
 
 
 def _columns(front: "Front") -> list[str]:
@@ -135,7 +136,7 @@ def _columns(front: "Front") -> list[str]:
         "latency",
         "p95",
         "latency is",
-        "energy",
+        *(["energy"] if any(member.energy_mj for member in front.members) else []),
         "weights",
         "memory",
         "low-bit layers",

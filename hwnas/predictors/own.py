@@ -151,7 +151,7 @@ def found(name: str) -> type[Regressor]:
     Raises:
         InputError: none does, it cannot be imported, or it is no `Regressor`.
     """
-    made = find({}, GROUP, "predictor", name)
+    made: object = find({}, GROUP, "predictor", name)
     if not (isinstance(made, type) and issubclass(made, Regressor)):
         raise InputError(f"predictor '{name}' must be a class derived from hwnas.Regressor, but got {made!r}")
     return made
