@@ -23,7 +23,8 @@ def print_json(value: Any) -> None:
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
     """Prints a table on stdout; columns of numbers are set to the right. Text is taken literally.
 
-    Where it is too wide for the terminal, heads of several words take a line for each.
+    Where it is too wide for the terminal, heads of several words take a line for each, and columns
+    stand closer.
     """
     from rich.console import Console
     from rich.table import Table
@@ -32,9 +33,14 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title:
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200)
     texts = [[printable(str(cell)) for cell in cells] for cells in zip(columns, *rows, strict=True)]
     room = sum(max(map(len, cells)) for cells in texts) + 2 * (len(texts) - 1)
-    heads = [cells[0] if room <= console.width else cells[0].replace(" ", "\n") for cells in texts]
+    fits = room <= console.width
+    heads = [cells[0] if fits else cells[0].replace(" ", "\n") for cells in texts]
     table = Table(
-        title=Text(printable(title)) if title else None, box=None, pad_edge=False, title_justify="left"
+        title=Text(printable(title)) if title else None,
+        box=None,
+        pad_edge=False,
+        padding=(0, 1) if fits else (0, 1, 0, 0),
+        title_justify="left",
     )
     for index in range(len(columns)):
         numeric = all(_is_figure(row[index]) for row in rows)

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +99,8 @@ def print_fronts(front: "Front") -> None:
     from hwnas.units import format_energy_mj, format_size_bytes, format_time_ms
 
     members = {member.id: member for member in front.members}
-    columns = _columns(front)
+    kinds = {figure["kind"] for member in front.members for figure in member.latency_ms.values()}
+    columns = _columns(front, kinds)
     fronts = front.fronts or {"": tuple(members)}
     for name, ids in fronts.items():
         group = name.split("+")
@@ -116,17 +117,18 @@ def print_fronts(front: "Front") -> None:
                     f"{test['value']:.2f}" if test else "-",
                     format_time_ms(latency["value"]),
                     format_time_ms(latency["p95"]),
-                    latency["kind"],
+                    *([latency["kind"]] if "latency is" in columns else []),
                     *(energy if "energy" in columns else []),
                     format_size_bytes(member.size_bytes),
                     format_size_bytes(member.peak_memory_bytes),
                     _bits_share(member.bits),
                 ]
             )
-        print_table(columns, rows, title=_title(front, name))
+        said = f", latencies {next(iter(kinds))}" if len(kinds) == 1 else ""
+        print_table(columns, rows, title=_title(front, name) + said)
 
 
-def _columns(front: "Front") -> list[str]:
+def _columns(front: "Front", kinds: Collection[str]) -> list[str]:
     split = front.members[0].accuracy_top1.get("split", "predicted") if front.members else "validate"
     return [
         "model",
@@ -135,7 +137,7 @@ def _columns(front: "Front") -> list[str]:
         "test %",
         "latency",
         "p95",
-        "latency is",
+        *(["latency is"] if len(kinds) > 1 else []),
         *(["energy"] if any(member.energy_mj for member in front.members) else []),
         "weights",
         "memory",
