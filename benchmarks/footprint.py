@@ -1,12 +1,12 @@
 """What does each step of the main job cost in CPU time and memory?
 
-    python benchmarks/footprint.py [--target 25ms] [--samples N] [--evaluations N] [--out figures.json]
+    python benchmarks/footprint.py [--target 25ms] [--out figures.json] [OPTIONS OF hwnas search]
 
-Runs `hwnas search` with its defaults in this process, in an empty folder with a store of its own; the
-kernel cache (HWNAS_HOME) is what the environment says. CPU seconds are of this process and of what it
-started; each second counts for the innermost step. Memory is the resident set of all of these
-processes together, looked at ten times a second, at its most within the step. Shared pages count
-once for each process.
+Runs `hwnas search` with its defaults, or with the options given, in this process, in an empty folder
+with a store of its own; the kernel cache (HWNAS_HOME) is what the environment says. CPU seconds are of
+this process and of what it started; each second counts for the innermost step. Memory is the resident
+set of all of these processes together, looked at ten times a second, at its most within the step.
+Shared pages count once for each process.
 """
 
 import argparse
@@ -109,14 +109,9 @@ class Ledger:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target", default="25ms")
-    parser.add_argument("--samples", default=None)
-    parser.add_argument("--evaluations", default=None)
     parser.add_argument("--out", type=Path, default=None)
-    arguments = parser.parse_args()
-    words = ["search", "--target-latency", arguments.target, "--store", "store.sqlite"]
-    for name in ("samples", "evaluations"):
-        given = getattr(arguments, name)
-        words += [f"--{name}", given] if given else []
+    arguments, others = parser.parse_known_args()
+    words = ["search", "--target-latency", arguments.target, "--store", "store.sqlite", *others]
     ledger, before = Ledger(), Path.cwd()
     with tempfile.TemporaryDirectory() as folder, booked(ledger):
         os.chdir(folder)
