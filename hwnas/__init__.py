@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from hwnas.export.onnx import export_onnx
     from hwnas.export.road import Road
     from hwnas.export.verify import verify_model
-    from hwnas.predictors import fit_predictor, fit_quantized, load_predictor
+    from hwnas.predictors import (
+        Regressor,
+        fit_and_score,
+        fit_predictor,
+        fit_quantized,
+        load_predictor,
+        read_measurements,
+    )
     from hwnas.profilers import Protocol, Store, get_device
     from hwnas.profilers.profile import profile
     from hwnas.search.front import read_front
@@ -36,6 +43,7 @@ __all__ = [
     "MeasurementError",
     "Network",
     "Protocol",
+    "Regressor",
     "Road",
     "SearchSettings",
     "Space",
@@ -45,6 +53,7 @@ __all__ = [
     "__version__",
     "evaluate_many",
     "export_onnx",
+    "fit_and_score",
     "fit_predictor",
     "fit_quantized",
     "get_dataset",
@@ -56,6 +65,7 @@ __all__ = [
     "preset",
     "profile",
     "read_front",
+    "read_measurements",
     "read_official",
     "recalibrate",
     "train",
@@ -68,7 +78,14 @@ _HOMES = {
     "hwnas.export.onnx": ("export_onnx",),
     "hwnas.export.road": ("Road",),
     "hwnas.export.verify": ("verify_model",),
-    "hwnas.predictors": ("fit_predictor", "fit_quantized", "load_predictor"),
+    "hwnas.predictors": (
+        "Regressor",
+        "fit_and_score",
+        "fit_predictor",
+        "fit_quantized",
+        "load_predictor",
+        "read_measurements",
+    ),
     "hwnas.profilers": ("Protocol", "Store", "get_device"),
     "hwnas.profilers.profile": ("profile",),
     "hwnas.search.front": ("read_front",),

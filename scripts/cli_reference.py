@@ -82,7 +82,10 @@ def parameters(command: Callable[..., Any]) -> Iterator[Parameter]:
     """Yields the arguments and options of a command, in its own order."""
     hints = get_type_hints(command, include_extras=True)
     for name, one in inspect.signature(command).parameters.items():
-        kind, info = get_args(hints[name])
+        hint = hints[name]
+        if get_origin(hint) is Union:  # Python 3.10 adds None outside where the default is None
+            hint = get_args(hint)[0]
+        kind, info = get_args(hint)
         # In Annotated the first name stands where a default would otherwise stand.
         texts = [*([info.default] if isinstance(info.default, str) else []), *(info.param_decls or ())]
         declared = tuple(part for text in texts for part in text.split("/"))

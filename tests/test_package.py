@@ -7,7 +7,18 @@ import pytest
 
 import hwnas
 
-HEAVY = ("torch", "tvm", "onnx", "onnxruntime", "xgboost", "sklearn", "pymoo", "scipy")
+HEAVY = (
+    "torch",
+    "tvm",
+    "onnx",
+    "onnxruntime",
+    "xgboost",
+    "sklearn",
+    "pymoo",
+    "scipy",
+    "plotly",
+    "matplotlib",
+)
 
 
 @pytest.mark.parametrize("name", hwnas.__all__)
@@ -32,3 +43,20 @@ def test_light_commands_load_nothing_heavy(words: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "LOADED []" in done.stdout
+
+
+def test_the_help_of_no_command_loads_anything_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from hwnas.cli.main import app, main\n"
+        "for command in app.registered_commands:\n"
+        "    sys.argv = ['hwnas', command.name, '--help']\n"
+        "    try: main()\n"
+        "    except SystemExit as left: assert not left.code, command.name\n"
+        f"    loaded = [name for name in {(*HEAVY, 'numpy', 'PIL', 'yaml')!r} if name in sys.modules]\n"
+        "    assert not loaded, (command.name, loaded)\n"
+        "print('COMMANDS', len(app.registered_commands))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.rsplit("COMMANDS ", 1)[1]) >= 14

@@ -37,7 +37,10 @@ class FitOptions:
         ),
     ] = "latency_ms"
     model: Annotated[
-        str, typer.Option("--model", help="auto, physics, linear, gp, xgboost, mlp or encoder.")
+        str,
+        typer.Option(
+            "--model", help="auto, physics, linear, gp, xgboost, mlp, encoder, or the name of your own."
+        ),
     ] = "auto"
     source: Annotated[
         list[Path] | None,

@@ -1,7 +1,9 @@
 """What commands print: progress on stderr, results on stdout, JSON where it is asked for."""
 
 import json
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,29 +22,49 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
-    """Prints a table on stdout; columns of numbers are set to the right. Text is taken literally."""
+    """Prints a table on stdout; columns of numbers are set to the right. Text is taken literally.
+
+    Where it is too wide for the terminal, heads of several words take a line for each, and columns
+    stand closer.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200)
+    texts = [[printable(str(cell)) for cell in cells] for cells in zip(columns, *rows, strict=True)]
+    room = sum(max(map(len, cells)) for cells in texts) + 2 * (len(texts) - 1)
+    fits = room <= console.width
+    heads = [cells[0] if fits else cells[0].replace(" ", "\n") for cells in texts]
     table = Table(
-        title=Text(printable(title)) if title else None, box=None, pad_edge=False, title_justify="left"
+        title=Text(printable(title)) if title else None,
+        box=None,
+        pad_edge=False,
+        padding=(0, 1) if fits else (0, 1, 0, 0),
+        title_justify="left",
     )
-    for index, column in enumerate(columns):
+    for index in range(len(columns)):
         numeric = all(_is_figure(row[index]) for row in rows)
-        table.add_column(
-            Text(printable(column)), justify="right" if numeric and rows else "left", no_wrap=True
-        )
+        table.add_column(Text(heads[index]), justify="right" if numeric and rows else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(printable(str(cell))) for cell in row))
-    width = None if sys.stdout.isatty() else 200
-    Console(file=sys.stdout, width=width).print(table)
+    console.print(table)
 
 
 def say(text: str) -> None:
     """Prints one line on stderr."""
     sys.stderr.write(printable(text) + "\n")
     sys.stderr.flush()
+
+
+def remark(text: str) -> None:
+    """Prints a line of prose on stderr, broken between words where a terminal is narrower."""
+    width = shutil.get_terminal_size().columns
+    if sys.stderr.isatty() and len(text) > width:
+        text = textwrap.fill(printable(text), width, subsequent_indent="  ", break_long_words=False)
+        sys.stderr.write(text + "\n")
+    else:
+        say(text)
 
 
 @contextmanager

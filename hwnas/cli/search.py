@@ -18,7 +18,7 @@ from hwnas.cli.options import (
     opened_supernet,
     parsed_bits,
 )
-from hwnas.cli.output import print_json, say
+from hwnas.cli.output import print_json, remark, say
 from hwnas.cli.search_values import Named, chosen_devices, objectives, split_target, usual_folder
 from hwnas.cli.search_view import showing_search
 
@@ -234,7 +234,7 @@ def _show(result: "RoadResult", folder: Path) -> None:
 
     print_fronts(result.front)
     for line in result.remarks:
-        say(line)
+        remark(line)
     say(f"run folder: {folder}; page: {result.report}")
     front = result.front
     if front.members and front.members[0].accuracy_top1_test:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +101,8 @@ def print_fronts(front: "Front") -> None:
     from hwnas.units import format_energy_mj, format_size_bytes, format_time_ms
 
     members = {member.id: member for member in front.members}
+    kinds = {figure["kind"] for member in front.members for figure in member.latency_ms.values()}
+    columns = _columns(front, kinds)
     fronts = front.fronts or {"": tuple(members)}
     for name, ids in fronts.items():
         group = name.split("+")
@@ -108,7 +110,7 @@ def print_fronts(front: "Front") -> None:
         for member in (members[one] for one in ids if one in members):
             device = member.deploy_on if not name or member.deploy_on in group else _fastest(member, group)
             latency, test = member.latency_ms[device], member.accuracy_top1_test
-            energy = member.energy_mj
+            energy = [format_energy_mj(member.energy_mj["value"]) if member.energy_mj else "-"]
             rows.append(
                 [
                     member.id,
@@ -117,17 +119,18 @@ def print_fronts(front: "Front") -> None:
                     f"{test['value']:.2f}" if test else "-",
                     format_time_ms(latency["value"]),
                     format_time_ms(latency["p95"]),
-                    latency["kind"],
-                    format_energy_mj(energy["value"]) if energy else "-",
+                    *([latency["kind"]] if "latency is" in columns else []),
+                    *(energy if "energy" in columns else []),
                     format_size_bytes(member.size_bytes),
                     format_size_bytes(member.peak_memory_bytes),
                     _bits_share(member.bits),
                 ]
             )
-        print_table(_columns(front), rows, title=_title(front, name))
+        said = f", latencies {next(iter(kinds))}" if len(kinds) == 1 else ""
+        print_table(columns, rows, title=_title(front, name) + said)
 
 
-def _columns(front: "Front") -> list[str]:
+def _columns(front: "Front", kinds: Collection[str]) -> list[str]:
     split = front.members[0].accuracy_top1.get("split", "predicted") if front.members else "validate"
     return [
         "model",
@@ -136,8 +139,8 @@ def _columns(front: "Front") -> list[str]:
         "test %",
         "latency",
         "p95",
-        "latency is",
-        "energy",
+        *(["latency is"] if len(kinds) > 1 else []),
+        *(["energy"] if any(member.energy_mj for member in front.members) else []),
         "weights",
         "memory",
         "low-bit layers",

@@ -136,4 +136,5 @@ def _rounded(count: int) -> str:
 
 
 def _range(ends: list[int], unit: float) -> str:
-    return f"{ends[0] / unit:.3g} - {ends[1] / unit:.3g}"
+    low, high = (f"{end / unit:.3g}" if end < 1000 * unit else f"{end / unit:.0f}" for end in ends)
+    return f"{low} - {high}"

@@ -32,7 +32,10 @@ def search_remarks(result: SearchResult) -> list[str]:
         share = 100 * result.missed / result.proposed
         lines.append(f"{result.missed} of {result.proposed} proposals broke the target ({share:.0f} %)")
         margins = [f"{name} {fitted.margin:.2f}" for name, fitted in result.fits.latency.items()]
-        lines.append(f"margin of p95 over predicted latency for proposals: {', '.join(margins)}")
+        lines.append(
+            "proposals were held to the target divided by (what p95 may exceed a prediction by): "
+            f"{', '.join(margins)}"
+        )
     return lines + front_remarks(result.front)
 
 

@@ -10,6 +10,7 @@ from hwnas.predictors.distill import Distilled, distill
 from hwnas.predictors.drift import Drift, find_drift
 from hwnas.predictors.fit import ScoredFit, fit_and_score, fit_predictor, model_names
 from hwnas.predictors.metrics import Score, score
+from hwnas.predictors.own import Regressor
 from hwnas.predictors.prediction import Prediction
 from hwnas.predictors.predictor import FittedPredictor, load_predictor
 from hwnas.predictors.quantized import fit_quantized
@@ -21,6 +22,7 @@ __all__ = [
     "FittedPredictor",
     "Measurements",
     "Prediction",
+    "Regressor",
     "Score",
     "ScoredFit",
     "additive_terms",

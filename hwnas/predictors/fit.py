@@ -9,6 +9,7 @@ from hwnas.predictors.drift import Drift, find_drift
 from hwnas.predictors.features import Floats
 from hwnas.predictors.held_out import held_out_run
 from hwnas.predictors.metrics import Score, score
+from hwnas.predictors.own import Regressor, own_names
 from hwnas.predictors.prediction import Prediction
 from hwnas.predictors.predictor import FittedPredictor
 from hwnas.predictors.recipes import MODELS, contenders
@@ -32,8 +33,8 @@ class ScoredFit(NamedTuple):
 
 
 def model_names() -> list[str]:
-    """Returns the names of models that `fit_predictor` knows."""
-    return list(MODELS)
+    """Returns the names of models that `fit_predictor` knows, those of other packages last."""
+    return [*MODELS, *own_names()]
 
 
 def fit_predictor(
@@ -42,7 +43,7 @@ def fit_predictor(
     values: "Floats | Sequence[float]",
     *,
     metric: str = "latency_ms",
-    model: str = "auto",
+    model: str | type[Regressor] = "auto",
     noise: "Floats | float | None" = None,
     sources: Sequence[FittedPredictor] = (),
     in_order: bool = False,
@@ -65,7 +66,7 @@ def fit_predictor(
         candidates: n of them; architectures stand for candidates in floating point.
         values: [n], in the metric's unit; repeated candidates are welcome.
         metric: its name; what follows a colon names a device and changes nothing.
-        model: one of `model_names()`.
+        model: one of `model_names()`, or a class of your own that keeps the contract of `Regressor`.
         noise: standard errors of the values, one or [n], in the metric's unit; None: estimated.
         sources: predictors of the same metric on other devices, to transfer from: with them, ten
             measurements of a new device do what dozens do alone. Not for accuracies.
@@ -97,7 +98,7 @@ def fit_and_score(
     values: "Floats | Sequence[float]",
     *,
     metric: str = "latency_ms",
-    model: str = "auto",
+    model: str | type[Regressor] = "auto",
     noise: "Floats | float | None" = None,
     sources: Sequence[FittedPredictor] = (),
     in_order: bool = False,

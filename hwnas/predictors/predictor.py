@@ -18,6 +18,7 @@ from hwnas.predictors.links import Link, Saturating, link_of_json
 from hwnas.predictors.model import Constant, Model
 from hwnas.predictors.neural import Neural, neural_of_json
 from hwnas.predictors.overlap import Overlapped
+from hwnas.predictors.own import Own
 from hwnas.predictors.physics import Expectation, Physics
 from hwnas.predictors.prediction import Prediction
 from hwnas.predictors.predictor_file import read_predictor_file, write_tensors
@@ -223,6 +224,8 @@ def _regressor_of_json(fields: dict[str, Any], space: Space, physics: Expectatio
         return GaussianProcess.of_json(fields, space, physics)
     if fields["kind"] == "adapted":
         return Adapted.of_json(fields, space)
+    if fields["kind"] == "own":
+        return Own.of_json(fields, space)
     if fields["kind"] in ("perceptron", "encoder"):
         tensors = {name: np.array(value, dtype=np.float64) for name, value in fields["tensors"].items()}
         return neural_of_json(fields, tensors, space)

@@ -17,6 +17,7 @@ from hwnas.predictors.gp import Hyperparameters
 from hwnas.predictors.links import Link, LogRatio, Ratio, Saturating
 from hwnas.predictors.model import Constant, Model
 from hwnas.predictors.overlap import POWERS, fit_overlapped
+from hwnas.predictors.own import Own, Regressor, own_names
 from hwnas.predictors.physics import Expectation, fit_physics
 from hwnas.predictors.sources import Source, fit_sources
 
@@ -49,11 +50,13 @@ class Recipe(NamedTuple):
         model: its name.
         sources: predictors of other devices to start from.
         power: how launching and computing overlap, as in `Overlapped`; 1: they add up.
+        own: the regressor of another package, by its class or its entry point; None for ours.
     """
 
     model: str
     sources: tuple[Source, ...] = ()
     power: float = 1.0
+    own: type[Regressor] | str | None = None
 
     @property
     def name(self) -> str:
@@ -75,14 +78,19 @@ class Fitted(NamedTuple):
     rows: Ints | None = None
 
 
-def contenders(model: str, data: Data, sources: Sequence[Source]) -> list[Recipe]:
+def contenders(model: str | type[Regressor], data: Data, sources: Sequence[Source]) -> list[Recipe]:
     """Returns what a model's name stands for: one recipe, or those to choose from.
 
     Raises:
         InputError: an unknown model, or one that the metric cannot have.
     """
+    if not isinstance(model, str):
+        return [Recipe(model.__name__, own=model)]
     if model not in MODELS:
-        raise unknown_name("model", model, MODELS)
+        others = own_names()
+        if model in others:
+            return [Recipe(model, own=model)]
+        raise unknown_name("model", model, [*MODELS, *others])
     if data.is_quality and (model == "physics" or sources):
         what = "model 'physics' predicts" if model == "physics" else "sources tell"
         raise InputError(f"{what} what a device does, not accuracies; use auto, gp, linear or xgboost")
@@ -111,6 +119,8 @@ def fit_recipe(
     targets = link.forward(data.values, inputs.expected)
     if recipe.model == "physics":
         return Fitted(inputs.physics, Constant.fit(targets))
+    if recipe.own is not None:
+        return Fitted(inputs.physics, Own.fit(recipe.own, inputs, targets, seed))
     if recipe.model in _OTHERS:
         return Fitted(inputs.physics, _OTHERS[recipe.model](inputs, targets, seed))
     features: FeatureSet = _FEATURES[recipe.model, data.is_quality]
@@ -152,7 +162,7 @@ def choose_link(data: Data, recipe: Recipe, seed: int) -> Link:
         Saturating(None),
         *(Saturating(ceiling) for ceiling in ceilings if ceiling > best + 0.05 * reach),
     ]
-    if recipe.model in _OTHERS or len(data.values) < 10 or reach == 0:
+    if recipe.own or recipe.model in _OTHERS or len(data.values) < 10 or reach == 0:
         return links[0]
     return max(links, key=lambda link: _evidence(data, recipe, link, seed))
 

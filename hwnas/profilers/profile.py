@@ -113,6 +113,8 @@ class _Visits:
             done += len(result.measurements) + len(result.failures)
             self.progress.step(title, done, len(chains))
 
+        # A group takes half a minute, the first one longer.
+        self.progress.step(title, 0, len(chains))
         reference_ms = canary_reference_ms(self.device, self.store)
         self.device.measure(self._networks(chains), self.protocol, on_group, canary_reference_ms=reference_ms)
 

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -127,6 +127,8 @@ def _fields_at(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]
 
 def _parts_of(annotation: Any) -> list[type]:
     """The models and dataclasses in an annotation."""
-    if isinstance(annotation, type) and (is_dataclass(annotation) or issubclass(annotation, BaseModel)):
+    # To Python 3.10 tuple[int, ...] is a type too.
+    plain = isinstance(annotation, type) and get_origin(annotation) is None
+    if plain and (is_dataclass(annotation) or issubclass(annotation, BaseModel)):
         return [annotation]
     return [found for part in get_args(annotation) for found in _parts_of(part)]

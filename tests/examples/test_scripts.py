@@ -31,6 +31,13 @@ def test_own_table_predicts_networks_it_has_not_seen(
     assert second.startswith("fastest of 1000: ")
 
 
+def test_own_predictor_is_scored_beside_ours(measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(EXAMPLES / "own_predictor.py"))["main"](str(measured), "demo", "latency_ms")
+    own, ours = capsys.readouterr().out.splitlines()
+    assert own.startswith("Neighbours: MAPE ")
+    assert float(ours.split("MAPE ")[1].split(" %")[0]) < float(own.split("MAPE ")[1].split(" %")[0]) < 60
+
+
 @pytest.mark.slow
 def test_own_images_end_as_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)

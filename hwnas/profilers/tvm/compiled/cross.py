@@ -110,7 +110,7 @@ def no_linker(triple: str) -> str:
     gnu = _gnu(triple)
     return (
         f"nothing here links for {gnu}; Debian, Ubuntu: apt install gcc-{gnu.replace('_', '-')} "
-        "or apt install lld; anywhere: pip install ziglang"
+        "or apt install lld; anywhere: pip install 'hwnas[cross]'"
     )
 
 
