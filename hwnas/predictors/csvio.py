@@ -1,6 +1,7 @@
 """Measurements made elsewhere: a CSV with a column `architecture` and one column a metric."""
 
 import csv
+import io
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from hwnas.errors import InputError, unknown_name
-from hwnas.files import parse_json
+from hwnas.files import parse_json, read_bytes
 from hwnas.predictors.features import Floats
 from hwnas.spaces import Candidates, Space
 
@@ -69,16 +70,14 @@ def read_measurements(path: Path, space: Space, metric: str = "latency_ms") -> M
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yields line numbers with cells, the header first; there is at least one."""
     line, empty = 1, True
+    content = io.BytesIO(read_bytes(path, "measurements"))
+    reader = csv.reader(io.TextIOWrapper(content, encoding="utf-8-sig", newline=""), strict=True)
     try:
-        with open(path, encoding="utf-8-sig", newline="") as lines:
-            reader = csv.reader(lines, strict=True)
-            for row in reader:
-                if row:
-                    empty = False
-                    yield line, row
-                line = reader.line_num + 1
-    except OSError as error:
-        raise InputError(f"cannot read measurements {path}: {error.strerror or error}") from error
+        for row in reader:
+            if row:
+                empty = False
+                yield line, row
+            line = reader.line_num + 1
     except (csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"{path}, line {line}: not CSV in UTF-8 ({error})") from error
     if empty:

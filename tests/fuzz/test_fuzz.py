@@ -12,7 +12,8 @@ import pytest
 from hwnas.errors import HwnasError
 
 from .__main__ import fuzz, row
-from .readers import READERS, mutated
+from .reader import mutated
+from .readers import READERS
 
 # Of each reader, in this process; the command takes thousands, in processes with capped memory.
 _FILES = 25

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hwnas import files
 from hwnas.errors import InputError
+from hwnas.supernet.pickle_scan import check_pickles
 
 _FORMAT = 2
 
@@ -55,6 +56,8 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
+        with open(path, "rb") as opened:
+            check_pickles(opened)
         state = torch.load(path, map_location="cpu", weights_only=True)
         assert state.pop("format") == _FORMAT
         found = Checkpoint(**state)
