@@ -108,7 +108,6 @@ def _use_resumed(folder: Path) -> None:
 # --- what training resumes
 
 
-@cache
 def _trainer() -> Any:
     from hwnas.data import ArraySplit, Dataset
     from hwnas.supernet import preset
@@ -137,7 +136,9 @@ _IDENTITY = {"space": "tiny", "data_fingerprint": "f", "recipe": {"name": "sandw
 def _training() -> dict[str, bytes]:
     from hwnas.supernet.training.checkpoint import save_checkpoint
 
-    return written("c.checkpoint", lambda path: save_checkpoint(path, _trainer().checkpoint(_IDENTITY)))
+    trainer = _trainer()
+    trainer.advance()
+    return written("c.checkpoint", lambda path: save_checkpoint(path, trainer.checkpoint(_IDENTITY)))
 
 
 def _use_training(folder: Path) -> None:
@@ -148,6 +149,8 @@ def _use_training(folder: Path) -> None:
     trainer = _trainer()
     trainer.restore(found)
     printed(trainer.step)
+    if trainer.step < trainer.steps:
+        printed(str(trainer.advance()))
     trainer.trained()
 
 
