@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import InputError
-from hwnas.files import parse_json, read_bytes
+from hwnas.files import MAX_JSON_BYTES, parse_json, read_bytes
 from hwnas.progress import Progress
 from hwnas.spaces import Candidates
 
@@ -244,7 +244,7 @@ def evaluate_into(
 
 def _read(path: Path) -> tuple[dict[int, dict[str, Any]], int]:
     """Returns the rows of a file by line number, and how many of its bytes are whole lines."""
-    content = read_bytes(path, "results")
+    content = read_bytes(path, "results", MAX_JSON_BYTES)
     size = content.rfind(b"\n") + 1
     if size == 0 and _HEADER.startswith(content):
         return {}, 0

@@ -51,7 +51,7 @@ def checked_trees(text: str, num_columns: int) -> str:
         and (grown["name"], about["num_class"], about["num_target"]) == ("gbtree", "0", "1")
         and about["num_feature"] == str(num_columns)
         and set(about) <= {"base_score", "boost_from_average", "num_class", "num_feature", "num_target"}
-        and about.get("boost_from_average", "1") == "1"
+        and about.get("boost_from_average", "1") in ("0", "1")
         and _BASE.fullmatch(about["base_score"]) is not None,
         "it is no regression on these columns",
     )
@@ -89,15 +89,16 @@ def _check_tree(tree: dict[str, Any], number: int, num_columns: int) -> None:
     lists = {name: _array(tree[name], name, count, kind) for kind, names in _NODES.items() for name in names}
     others = {name: part for name, part in tree.items() if name not in lists}
     sizes = {"num_deleted": "0", "num_feature": str(num_columns), "num_nodes": str(count)}
+    leaves = others["tree_param"].get("size_leaf_vector")
     wanted = {
         **{name: [] for name in _CATEGORIES},
         "id": number,
-        "tree_param": {**sizes, "size_leaf_vector": others["tree_param"].get("size_leaf_vector")},
+        "tree_param": {**sizes, "size_leaf_vector": leaves},
     }
     _require(
         json.dumps(others, sort_keys=True) == json.dumps(wanted, sort_keys=True), f"parts of tree {number}"
     )
-    _require(wanted["tree_param"]["size_leaf_vector"] in ("0", "1"), f"leaves of tree {number}")
+    _require(leaves in ("0", "1"), f"leaves of tree {number}")
     left, right = lists["left_children"], lists["right_children"]
     _require(bool(((left < 0) == (right < 0)).all()), f"a node of tree {number} has one child")
     inner = np.flatnonzero(left >= 0)

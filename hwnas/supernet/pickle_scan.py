@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import IO
 
 _MOST_BYTES = 64 * 2**20
+_MOST_OPERATIONS = 2_000_000  # some 40 for each tensor; an operation of one byte may make a list of 56
 _LONGEST_WORD = 4096
 _DEEPEST = 20
 # The older form is a run of pickles: magic number, version, system, content, names of storages.
@@ -59,7 +60,9 @@ def check_pickles(opened: IO[bytes]) -> None:
 def _check(pickled: IO[bytes]) -> None:
     depths: dict[object, int] = {}
     fetched = made = 0
-    for name, argument in _operations(pickled):
+    for number, (name, argument) in enumerate(_operations(pickled)):
+        if number > _MOST_OPERATIONS:
+            raise ValueError("it has too many operations")
         if isinstance(argument, str | bytes) and max(map(len, argument.split()), default=0) > _LONGEST_WORD:
             raise ValueError(f"a word is longer than {_LONGEST_WORD} characters")
         if name == "GLOBAL" and argument in _BYTES:

@@ -5,6 +5,7 @@ kept in a folder, so that the same command goes on where it was stopped.
 """
 
 import argparse
+import hashlib
 import json
 import select
 import signal
@@ -12,6 +13,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import hwnas
 
 from .child import CASE, MEMORY_CAP_BYTES, MOST_CPU_S
 from .readers import READERS
@@ -22,10 +26,12 @@ _MOST_WALL_S = 120
 
 def fuzz(name: str, first: int, last: int, results: Path) -> list[dict[str, object]]:
     """Returns one entry a file of seeds from `first` to before `last`; those in `results` are kept."""
-    done = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
-    entries = [entry for entry in done if first <= entry["seed"] < last]
+    code, (begun, *done) = _code(), _kept(results)
+    entries = [entry for entry in done if first <= entry["seed"] < last] if begun == {"code": code} else []
     seed = max((entry["seed"] + 1 for entry in entries), default=first)
-    with open(results, "a", encoding="utf-8") as out:
+    with open(results, "a" if begun == {"code": code} else "w", encoding="utf-8") as out:
+        if begun != {"code": code}:
+            out.write(json.dumps({"code": code}) + "\n")
         while seed < last:
             with tempfile.TemporaryDirectory() as folder:
                 for entry in _child(name, seed, last, folder):
@@ -36,6 +42,19 @@ def fuzz(name: str, first: int, last: int, results: Path) -> list[dict[str, obje
                 if outside := _outside(Path(folder)):
                     entries.append({"seed": seed, "said": f"OUTSIDE {outside}"})
     return entries
+
+
+def _kept(results: Path) -> list[dict[str, Any]]:
+    """What a file of results holds: first, of which code it is."""
+    return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else [{}]
+
+
+def _code() -> str:
+    """A digest of the code that reads and spoils: results of another one say nothing of it."""
+    digest = hashlib.sha256()
+    for path in sorted([*Path(hwnas.__file__).parent.rglob("*.py"), *Path(__file__).parent.glob("*.py")]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _outside(folder: Path) -> list[str]:

@@ -129,7 +129,10 @@ def _use_records(folder: Path) -> None:
 
 HARDWARE: dict[str, Reader] = {
     "accelerator": Reader(
-        _accelerators, spoil.any_of(spoil.in_bytes, spoil.in_text, spoil.in_text), _use_accelerators
+        _accelerators,
+        spoil.any_of(spoil.in_bytes, spoil.in_text, spoil.in_text),
+        _use_accelerators,
+        apart=True,
     ),
     "constants": Reader(
         _constants, spoil.any_of(spoil.in_bytes, spoil.in_text, spoil.in_text), _use_constants

@@ -152,7 +152,10 @@ def _use_cifar10(folder: Path) -> None:
 
 PICTURES: dict[str, Reader] = {
     "image": Reader(
-        _images, spoil.any_of(spoil.in_bytes, spoil.in_bytes, in_sizes, in_sizes, in_format), _use_images
+        _images,
+        spoil.any_of(spoil.in_bytes, spoil.in_bytes, in_sizes, in_sizes, in_format),
+        _use_images,
+        apart=True,
     ),
     "imagefolder": Reader(_tree, in_tree, _use_tree),
     "cifar10": Reader(_cifar10, spoil.any_of(spoil.in_bytes, in_sizes), _use_cifar10),

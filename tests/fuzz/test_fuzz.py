@@ -52,6 +52,9 @@ def test_the_command_goes_on_where_it_was_stopped_and_counts(tmp_path: Path) -> 
     first = fuzz("space", 0, 3, results)
     results.write_text(results.read_text().replace('"refused"', '"read"'))
     again = fuzz("space", 0, 5, results)
+    results.write_text(results.read_text().replace('"code": "', '"code": "other '))
+    assert len(fuzz("space", 0, 1, results)) == 1
+    assert len(results.read_text().splitlines()) == 2
     assert [entry["seed"] for entry in again] == [0, 1, 2, 3, 4]
     assert all(entry["said"] == "read" for entry in again[: len(first)])
     assert row("space", again).startswith("| space | 5 | 0–4 |")

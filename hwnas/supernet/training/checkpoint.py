@@ -61,6 +61,7 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> Checkpoint | None:
         state = torch.load(path, map_location="cpu", weights_only=True)
         assert state.pop("format") == _FORMAT
         found = Checkpoint(**state)
+        assert isinstance(found.identity, dict)
     except Exception as error:  # torch.load fails in many ways on a file that is not its own
         raise InputError(
             f"{path} is not a checkpoint this version can read; delete it to train anew"

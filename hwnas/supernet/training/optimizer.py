@@ -61,11 +61,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -
             raise ValueError("its optimizer has other settings")
         parameters = [parameter for group in part.param_groups for parameter in group["params"]]
         for index, kept in found["state"].items():
-            shape, names = parameters[index].shape, _KEPT[type(part)]
-            if kept and not (
-                kept.keys() == names
-                and all(_fits(kept[one], () if one == "step" else shape) for one in names)
-            ):
+            if not _fits(kept, parameters[index].shape, part):
                 raise ValueError("its optimizer has kept what does not fit the weights")
     optimizer.load_state_dict(state)
 
@@ -93,7 +89,16 @@ def _settings(groups: list[dict[str, Any]], own: dict[str, Any]) -> list[dict[st
     ]
 
 
-def _fits(value: Any, shape: "tuple[int, ...]") -> bool:
-    if value is None:
+def _fits(kept: dict[str, Any], shape: torch.Size, optimizer: torch.optim.Optimizer) -> bool:
+    """Whether there is nothing, or all that it keeps: tensors like the parameter, and a count of steps."""
+    if not kept:
         return True
-    return isinstance(value, Tensor) and value.dtype == torch.float32 and tuple(value.shape) == tuple(shape)
+    if isinstance(optimizer, torch.optim.SGD) and kept == {"momentum_buffer": None}:
+        return True  # without momentum
+    return kept.keys() == _KEPT[type(optimizer)] and all(
+        isinstance(value, Tensor)
+        and value.dtype == torch.float32
+        and value.shape == (torch.Size() if name == "step" else shape)
+        and (name != "step" or 0 <= float(value) < 2**31)
+        for name, value in kept.items()
+    )
