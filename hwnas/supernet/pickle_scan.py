@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import IO
 
 _MOST_BYTES = 64 * 2**20
-_MOST_OPERATIONS = 2_000_000  # some 40 for each tensor; an operation of one byte may make a list of 56
+_MOST_OPERATIONS = 1_000_000  # some 40 for each tensor; an operation of one byte may make a list of 56
 _LONGEST_WORD = 4096
 _DEEPEST = 20
 # The older form is a run of pickles: magic number, version, system, content, names of storages.

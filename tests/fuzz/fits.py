@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from hwnas.spaces import Candidates, Space, get_space
+from hwnas.spaces import Candidates, Space
 
 from . import mutations as spoil
 from .mutations import Rng
-from .reader import Reader, printed, written
+from .reader import Reader, demo, printed, written
 
 _POINTS = 16
 
@@ -24,7 +24,7 @@ def _some(space: Space, count: int, seed: int) -> Candidates:
 def _fitted(model: str, metric: str = "latency_ms", *, seed: int = 0, sources: tuple[Any, ...] = ()) -> Any:
     from hwnas.predictors import fit_predictor
 
-    some = _some(get_space("demo"), _POINTS, seed)
+    some = _some(demo(), _POINTS, seed)
     values = some.costs().macs.astype(float) / 1e6 + 1.0
     if metric == "accuracy_top1":
         values = 100 - 300 / (10 + values)
@@ -70,7 +70,7 @@ def _trees() -> Any:
     from hwnas.predictors.bases import Inputs
     from hwnas.predictors.boosting import Trees, _tree_columns
 
-    some = _some(get_space("demo"), _POINTS, 0)
+    some = _some(demo(), _POINTS, 0)
     columns = _tree_columns(Inputs(some, _fitted("physics").physics))
     matrix = xgboost.DMatrix(columns, label=np.linspace(-1, 1, len(some)))
     booster = xgboost.train({"max_depth": 3, "nthread": 1, "seed": 0}, matrix, num_boost_round=3)
@@ -80,14 +80,14 @@ def _trees() -> Any:
 def _perceptron() -> Any:
     from hwnas.predictors.neural import Perceptron, choice_columns
 
-    columns = choice_columns(_some(get_space("demo"), 1, 0)).shape[1]
+    columns = choice_columns(_some(demo(), 1, 0)).shape[1]
     return _with(Perceptron(_weights({"0": (columns, 4), "1": (4, 4), "2": (4, 1)}, "w{}", "b{}"), 0.1))
 
 
 def _encoder() -> Any:
     from hwnas.predictors.neural import Encoder, layer_columns
 
-    columns = layer_columns(_some(get_space("demo"), 1, 0))[0].shape[2]
+    columns = layer_columns(_some(demo(), 1, 0))[0].shape[2]
     shapes = {"gate": (columns, 4), "flow": (4, 4), "head": (4, 4), "out": (4, 1)}
     return _with(Encoder({**_weights(shapes, "{}_w", "{}_b"), "start": np.ones(4)}, 0.1))
 
@@ -113,7 +113,7 @@ def _use(name: str, folder: Path) -> None:
 
     predictor = load_predictor(folder / name)
     printed([predictor.metric, predictor.model, predictor.num_measurements])
-    some = _asked(get_space("demo")) if predictor.space.definition is None else None
+    some = _asked(demo()) if predictor.space.definition is None else None
     if some is None or predictor.space.key != some.space.key:
         some = _asked(predictor.space)
     found = predictor.predict(some)

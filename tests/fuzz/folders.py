@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from hwnas.spaces import Candidates, get_space
+from hwnas.spaces import Candidates
 
 from . import mutations as spoil
-from .reader import Reader, each, printed, written
+from .reader import Reader, demo, each, printed, written
 
 TINY = """
 name: tiny
@@ -100,7 +100,7 @@ def _use_resumed(folder: Path) -> None:
         printed([_field(config, name, folder) for name in ("supernet", "data")])
         definitions = config.get("device_definitions") or {}
         if isinstance(definitions, dict) and isinstance(definitions.get("mine", {}), dict):
-            printed(device_of_definition(definitions.get("mine", _DEFINITION), get_space("demo")).name)
+            printed(device_of_definition(definitions.get("mine", _DEFINITION), demo()).name)
 
     each(resume, export)
 
@@ -110,7 +110,7 @@ def _use_resumed(folder: Path) -> None:
 
 def _trainer() -> Any:
     from hwnas.data import ArraySplit, Dataset
-    from hwnas.supernet import preset
+    from hwnas.supernet import adjusted, preset
     from hwnas.supernet.training.trainer import Trainer
 
     def split(_: str) -> ArraySplit:
@@ -127,7 +127,7 @@ def _trainer() -> Any:
         std=(0.5,) * 3,
         make_split=split,
     )
-    return Trainer(tiny_space(), data, preset("sandwich", tiny_space(), 2, None))
+    return Trainer(tiny_space(), data, adjusted(preset("sandwich", tiny_space(), 2, None), {"subnets": 0}))
 
 
 _IDENTITY = {"space": "tiny", "data_fingerprint": "f", "recipe": {"name": "sandwich"}, "start": None}
@@ -191,7 +191,7 @@ def _conditions() -> Any:
 def _results() -> dict[str, bytes]:
     from hwnas.export.results import Results
 
-    space = get_space("demo")
+    space = demo()
     some = Candidates.of_genomes(space, space.sample_genomes(_ROWS, np.random.default_rng(0)))
 
     def write(path: Path) -> None:
@@ -213,9 +213,7 @@ def _use_results(folder: Path) -> None:
             printed(results.known)
 
     each(
-        lambda: printed(
-            read_measurements(folder / "r.csv", get_space("demo"), "accuracy_top1").values.tolist()
-        ),
+        lambda: printed(read_measurements(folder / "r.csv", demo(), "accuracy_top1").values.tolist()),
         go_on,
     )
 
@@ -236,14 +234,14 @@ def _use_manifest(folder: Path) -> None:
 def _simulated() -> Any:
     from hwnas.profilers.registry import get_device
 
-    return get_device("fpga-zcu104-dpu", get_space("demo"))
+    return get_device("fpga-zcu104-dpu", demo())
 
 
 @cache
 def _network() -> Any:
     from hwnas.spaces import random_network
 
-    space = get_space("demo")
+    space = demo()
     return random_network(Candidates.of_architectures(space, [space.smallest()], 8).layers(0))
 
 

@@ -5,10 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hwnas.spaces import get_space
-
 from . import mutations as spoil
-from .reader import Reader, each, printed
+from .reader import Reader, demo, each, printed
 
 
 def _accelerators() -> dict[str, bytes]:
@@ -24,7 +22,7 @@ def _accelerators() -> dict[str, bytes]:
 def _use_accelerators(folder: Path) -> None:
     from hwnas.profilers.registry import get_device, yaml_of_device
 
-    space = get_space("demo")
+    space = demo()
     layers = space.layers(space.smallest())
 
     def one(path: Path) -> None:
@@ -47,7 +45,7 @@ def _use_constants(folder: Path) -> None:
     from hwnas.profilers.energy.model import modelled_energy_mj, read_energy_model
 
     model = read_energy_model(folder / "c.yaml")
-    space = get_space("demo")
+    space = demo()
     printed([model.model_dump(), modelled_energy_mj(space.layers(space.smallest()), 1.0, model)])
 
 
@@ -92,7 +90,7 @@ def _use_counters(folder: Path) -> None:
 def _table() -> dict[str, bytes]:
     from dataclasses import asdict
 
-    space = get_space("demo")
+    space = demo()
     first, *_ = space.layers(space.smallest())
     kernel = {"size_bytes": 3, "flops": 1e6, "best_us": 2.0, "made": "tuned", "workspace_bytes": 0}
     steps = [["k0", ["input", "w"], [1, 8, 4, 4], "float32"]]

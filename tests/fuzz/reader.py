@@ -4,9 +4,11 @@ import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from hwnas.errors import HwnasError
+from hwnas.spaces import Space, get_space
 
 from .mutations import Mutation, Rng
 
@@ -38,6 +40,12 @@ def mutated(reader: Reader, files: dict[str, bytes], rng: Rng) -> dict[str, byte
 def printed(value: object) -> None:
     """Fails where a command that prints the value as JSON would."""
     json.dumps(value, allow_nan=False, default=str)
+
+
+@cache
+def demo() -> Space:
+    """Returns the demo space, whose tables are made once."""
+    return get_space("demo")
 
 
 def each(*parts: Callable[[], object]) -> None:

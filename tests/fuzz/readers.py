@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hwnas.spaces import Candidates, get_space
+from hwnas.spaces import Candidates
 
 from . import mutations as spoil
 from .fits import FITS
@@ -20,7 +20,7 @@ from .folders import FOLDERS, TINY, measurement, tiny_space
 from .hardware import HARDWARE
 from .mutations import Rng
 from .pictures import PICTURES
-from .reader import Reader, each, printed, written
+from .reader import Reader, demo, each, printed, written
 
 # --- supernets and checkpoints
 
@@ -118,7 +118,7 @@ class _Asks:
 
 
 def _architectures() -> list[dict[str, Any]]:
-    space = get_space("demo")
+    space = demo()
     rng = np.random.default_rng(0)
     bits = rng.choice([8, 32], (6, len(space.slots)))
     some = Candidates.of_genomes(space, space.sample_genomes(6, rng), bits, bits)
@@ -140,7 +140,7 @@ def _use_measurements(folder: Path) -> None:
     from hwnas.predictors.csvio import metric_columns, read_measurements
 
     metric_columns(folder / "m.csv")
-    read = read_measurements(folder / "m.csv", get_space("demo"))
+    read = read_measurements(folder / "m.csv", demo())
     printed(read.values.tolist())
     read.candidates.costs()
 
@@ -149,7 +149,7 @@ def _table() -> dict[str, bytes]:
     from hwnas.profilers.tables import BlockCost, BlockTable, block_key
     from hwnas.profilers.tables.file import table_text
 
-    layers = get_space("demo").layers(get_space("demo").largest())
+    layers = demo().layers(demo().largest())
     rows = {block_key(layer): BlockCost(0.5 + number, 0.1, "made up") for number, layer in enumerate(layers)}
     return {
         "t.csv": table_text(BlockTable("board", rows, BlockCost(1.0, None, ""), 1, 300.0, "3 %")).encode()
@@ -167,7 +167,7 @@ def _use_table(folder: Path) -> None:
 def _use_architectures(folder: Path) -> None:
     from hwnas.cli.options import architecture_rows
 
-    read = Candidates.of_json(get_space("demo"), architecture_rows([], folder / "a.jsonl"))
+    read = Candidates.of_json(demo(), architecture_rows([], folder / "a.jsonl"))
     printed(read.ids)
     read.costs()
 
@@ -208,7 +208,7 @@ def _onnx() -> dict[str, bytes]:
     from hwnas.export.onnx import export_onnx
     from hwnas.spaces import random_network
 
-    space = get_space("demo")
+    space = demo()
     candidates = Candidates.of_architectures(space, [space.smallest()], 8)
     (one,) = candidates.unpack()
     claims = Claims(
@@ -241,7 +241,7 @@ def _run_folder() -> dict[str, bytes]:
     from tests.report.conftest import make_run
 
     with tempfile.TemporaryDirectory() as folder:
-        run = make_run(Path(folder) / "run", 4)
+        run = make_run(Path(folder) / "run", 2)
         files = {str(path.relative_to(run)): path.read_bytes() for path in run.rglob("*.*") if path.is_file()}
     files.pop(next(name for name in files if name.endswith(".onnx")))
     rows = [{"key": ["test", "ab12"], "value": 97.5}, {"key": ["file", "cpu", "ab12"], **measurement()}]
@@ -264,7 +264,7 @@ def _use_run_folder(folder: Path) -> None:
         for member in front.members:
             place = (folder / "models" / member.id).resolve()
             assert place.parent == (folder / "models").resolve(), "a file would be written elsewhere"
-            Candidates.of_json(get_space("demo"), [member.candidate_json])
+            Candidates.of_json(demo(), [member.candidate_json])
             assert isinstance(member.quantized, bool)
         printed(front.to_json())
         out = folder / "out"
