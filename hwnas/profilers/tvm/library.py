@@ -257,6 +257,8 @@ def _opened(folder: Path, pack: Pack, linkable: bool) -> Library:
         }
         sizes = {entry.name: entry.stat().st_size for entry in os.scandir(folder)}
         kernels = {key: files.checked(Kernel, one) for key, one in table["kernels"].items()}
+        if not all(0 <= one.flops < 2**63 and 0 <= (one.best_us or 0.0) < 2**63 for one in kernels.values()):
+            raise ValueError("figures that no kernel has")
         whole = {
             key: one
             for key, one in kernels.items()
