@@ -239,3 +239,12 @@ def test_other_dialects_of_onnx_are_no_network_that_can_be_verified(tmp_path: Pa
     network = random_network(Candidates.of_architectures(space, [space.smallest()], 4).layers(0))
     export_onnx(network, tmp_path / "m.onnx", metadata, _DIALECTS[f"onnx-{name}" if name == "int4" else name])
     refused("onnx", tmp_path)
+
+
+@pytest.mark.parametrize("value", [1e-320, 1e300])
+def test_a_score_that_overflows_says_so(value: float) -> None:
+    from hwnas.predictors import Prediction, score
+
+    one = np.array([1.0, 2.0])
+    with pytest.raises(InputError, match="too far apart"):
+        score(Prediction(one, one, one), np.array([value, 1.0]))
