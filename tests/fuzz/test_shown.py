@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hwnas.cli.output import PlainProgress, print_table, say, showing_progress
-from hwnas.report import write_figures, write_report
+from hwnas.report import write_report
 from tests.report.conftest import make_run
 
 NAMES = (
@@ -131,19 +131,31 @@ def test_an_error_is_one_printable_line(
     assert error.rstrip("\n").isprintable()
 
 
-@pytest.mark.parametrize("hostile", NAMES)
-def test_a_hostile_name_adds_nothing_to_a_figure(tmp_path: Path, hostile: str) -> None:
+def _drawn(folder: Path, name: str) -> set[str]:
+    """The tags in the figure of a front, one of whose devices has this name."""
     from xml.etree import ElementTree
 
-    drawn = {}
-    for number, name in enumerate(("harmless", hostile)):
-        folder = make_run(tmp_path / str(number), 3)
-        text = (folder / "front.json").read_text()
-        (folder / "front.json").write_text(text.replace('"cpu-ort"', json.dumps(name)))
-        front = next(path for path in write_figures(folder, "svg") if path.stem == "front")
-        drawn[name] = {element.tag for element in ElementTree.parse(front).iter()}
-    assert drawn[hostile] == drawn["harmless"]
-    assert not any(tag.endswith("script") for tag in drawn[hostile])
+    from hwnas.report.figures import paper_plots
+    from hwnas.report.paper import write_plot
+    from hwnas.report.run import read_run
+
+    make_run(folder, 2)
+    text = (folder / "front.json").read_text()
+    (folder / "front.json").write_text(text.replace('"cpu-ort"', json.dumps(name)))
+    plot = next(one for one in paper_plots(read_run(folder)) if one.key.startswith("front"))
+    write_plot(plot, folder / "front.svg")
+    return {element.tag for element in ElementTree.parse(folder / "front.svg").iter()}
+
+
+@pytest.fixture(scope="module")
+def harmless(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    return _drawn(tmp_path_factory.mktemp("run"), "harmless")
+
+
+@pytest.mark.parametrize("hostile", NAMES)
+def test_a_hostile_name_adds_nothing_to_a_figure(tmp_path: Path, harmless: set[str], hostile: str) -> None:
+    assert _drawn(tmp_path, hostile) == harmless
+    assert not any(tag.endswith("script") for tag in harmless)
 
 
 def _classes(folder: Path, names: Sequence[str]) -> Path:
