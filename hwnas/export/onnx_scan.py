@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 # A network of ours has some dozen fields a node; each takes a hundred bytes at most.
 MAX_PARTS = 500_000
 # Names, texts and whatever is not looked into.
-MAX_OTHER_BYTES = 16 * 2**20
+MAX_OTHER_BYTES = 8 * 2**20
 
 Fields = Mapping[int, "Fields"]
 
