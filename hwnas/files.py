@@ -27,6 +27,8 @@ Value = TypeVar("Value")
 
 # No file of ours that is read whole comes near it; one that does would only fill the memory.
 MAX_FILE_BYTES = 256 * 2**20
+# Of JSON, a value of three characters takes up to 72 bytes: so much of it, 0.8 GiB.
+MAX_JSON_BYTES = 32 * 2**20
 _BLOCK_BYTES = 2**22
 # More than what a library that failed may have left of the room.
 _PROBE_BYTES = 2**18
@@ -207,9 +209,11 @@ def parse_json(text: str | bytes) -> Any:
     """Returns the value of a JSON text, none of whose numbers is NaN, infinite or above 64 bits.
 
     Raises:
-        ValueError: not such JSON, nested too deeply, or with half a character (a lone surrogate),
-            which no file could be written with.
+        ValueError: not such JSON, longer than `MAX_JSON_BYTES`, nested too deeply, or with half a
+            character (a lone surrogate), which no file could be written with.
     """
+    if len(text) > MAX_JSON_BYTES:
+        raise ValueError(f"it is longer than {MAX_JSON_BYTES} characters")
     if isinstance(text, bytes):
         text = text.decode("utf-8")
     large = _LARGE.search(text) is not None
@@ -275,7 +279,7 @@ def read_json(path: Path, what: str) -> Any:
             `what` names it in the message.
     """
     try:
-        return parse_json(read_bytes(path, what))
+        return parse_json(read_bytes(path, what, MAX_JSON_BYTES))
     except ValueError as error:
         raise InputError(f"{what} {path} is not valid JSON: {error}") from error
 

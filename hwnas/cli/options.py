@@ -1,12 +1,13 @@
 """Options that several commands share, and how their texts become values."""
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hwnas.errors import InputError
-from hwnas.files import json_object, read_text
+from hwnas.files import MAX_JSON_BYTES, json_object, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,7 +118,7 @@ def architecture_rows(texts: list[str], file: Path | None) -> list[dict[str, Any
     """
     rows = [json_object(text, "--architecture") for text in texts]
     if file:
-        lines = read_text(file, "architectures in").splitlines()
+        lines = io.StringIO(read_text(file, "architectures in", MAX_JSON_BYTES))
         rows += [
             json_object(line, f"{file} line {number}") for number, line in enumerate(lines, 1) if line.strip()
         ]

@@ -33,6 +33,10 @@ from hwnas.data.dealing import FolderSettings, ImageFile, deal, place_in_split, 
 from hwnas.errors import InputError
 
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+# What those endings stand for, by Pillow's names. Of others one runs a program: PostScript, Ghostscript.
+_FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+# Decoded and converted, an image takes up to 12 bytes a pixel: 1 GiB. Pillow warns from here on.
+_MOST_PIXELS = 2**30 // 12
 
 _VAL_FOLDERS = ("val", "valid", "validate", "validation")
 _SPLIT_FOLDERS = ("train", *_VAL_FOLDERS, "test")
@@ -128,12 +132,18 @@ def decode(path: str | Path, settings: FolderSettings) -> Images:
     Orientation tags are not followed and transparency is dropped, as in torchvision.
 
     Raises:
-        InputError: the file is no image, is truncated, or has more than 8 bits per channel.
+        InputError: the file is no image of `EXTENSIONS`, is truncated, has more than 8 bits per
+            channel, or more pixels than memory should hold.
     """
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise InputError(
+                    f"image {path} must have at most {_MOST_PIXELS:,} pixels, but has "
+                    f"{image.width} x {image.height}; make it smaller, or remove it from the folder"
+                )
             if image.mode.startswith(("I", "F")):
                 raise InputError(
                     f"image {path} must have 8 bits per channel, but has Pillow's mode "
@@ -258,11 +268,23 @@ def _images_of_class(folder: Path, label: int) -> list[ImageFile]:
 
 
 def _walk(folder: Path | str) -> Iterator["os.DirEntry[str]"]:
-    for entry in _scan(folder):
-        if entry.is_dir():
-            yield from _walk(entry.path)
-        else:
-            yield entry
+    """Yields the files below a folder; each folder once, since links may lead round without end."""
+    waiting, seen = [Path(folder)], set()
+    while waiting:
+        place = waiting.pop()
+        try:
+            about = place.stat()
+        except OSError as error:
+            raise InputError(f"cannot read folder {place}: {error.strerror or error}") from error
+        if (about.st_dev, about.st_ino) in seen:
+            continue
+        seen.add((about.st_dev, about.st_ino))
+        # By name, so that of two ways to a folder the same one is gone on every machine.
+        for entry in sorted(_scan(place), key=lambda one: one.name, reverse=True):
+            if entry.is_dir():
+                waiting.append(Path(entry.path))
+            else:
+                yield entry
 
 
 def _folders(folder: Path) -> list[str]:

@@ -16,6 +16,7 @@ from hwnas.version import __version__
 
 MANIFEST = "manifest.json"
 _VERSION = 1
+_BLOCK_BYTES = 2**22
 _PACKAGES = ("numpy", "torch", "onnx", "onnxruntime", "apache-tvm")
 
 
@@ -120,7 +121,7 @@ def check_files(folder: Path) -> list[str]:
     except (KeyError, TypeError) as error:
         raise InputError(f"{folder / MANIFEST} is not a manifest of this version: {error!r}") from error
     for name, digest in entries:
-        if Path(name).name != name or not (folder / name).is_file():
+        if Path(name).name != name or not _is_file(folder / name):
             wrong.append(f"{name} is missing")
         elif _file_entry(folder / name)["sha256"] != digest:
             wrong.append(f"{name} is not the file that was exported")
@@ -138,9 +139,20 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _file_entry(path: Path) -> dict[str, Any]:
+def _is_file(path: Path) -> bool:
     try:
-        content = path.read_bytes()
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _file_entry(path: Path) -> dict[str, Any]:
+    digest, size_bytes = hashlib.sha256(), 0
+    try:
+        with open(path, "rb") as content:
+            while block := content.read(_BLOCK_BYTES):
+                digest.update(block)
+                size_bytes += len(block)
     except OSError as error:
         raise InputError(f"cannot read the exported file {path}: {error.strerror or error}") from error
-    return {"name": path.name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    return {"name": path.name, "bytes": size_bytes, "sha256": digest.hexdigest()}

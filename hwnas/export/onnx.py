@@ -7,13 +7,14 @@ from pathlib import Path
 import onnx
 
 from hwnas.errors import InputError
+from hwnas.export.onnx_scan import check_parts
 from hwnas.files import read_bytes, replacing
 from hwnas.profilers.onnx.model import Dialect, onnx_model
 from hwnas.spaces import Network
 
 PREFIX = "hwnas."
 # No network of ours comes near it; a file that does would only fill the memory.
-MAX_FILE_BYTES = 2**30
+MAX_FILE_BYTES = 2**29
 MAX_METADATA_CHARACTERS = 1_000_000
 
 
@@ -65,6 +66,7 @@ def read_onnx(path: Path) -> OnnxFile:
     """
     content = read_bytes(path, "the model", MAX_FILE_BYTES)
     try:
+        check_parts(content)
         model = onnx.load_model_from_string(content)
         if not model.graph.node:
             raise ValueError("it has no graph")

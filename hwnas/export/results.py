@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import InputError
-from hwnas.files import parse_json
+from hwnas.files import MAX_JSON_BYTES, parse_json, read_bytes
 from hwnas.line_file import LineFile
 from hwnas.progress import Progress, keep_each
 from hwnas.spaces import Candidates
@@ -231,7 +231,7 @@ def evaluate_into(
 
 def _read(path: Path) -> tuple[dict[int, dict[str, Any]], int]:
     """Returns the rows of a file by line number, and how many of its bytes are whole lines."""
-    content = path.read_bytes()
+    content = read_bytes(path, "results", MAX_JSON_BYTES)
     size = content.rfind(b"\n") + 1
     if size == 0 and _HEADER.startswith(content):
         return {}, 0
@@ -257,8 +257,8 @@ def _row(cells: list[str], where: str) -> dict[str, Any]:
         return {
             **row,
             "architecture": parse_json(row["architecture"]),
-            "accuracy_top1": float(row["accuracy_top1"]),
-            "standard_error": float(row["standard_error"]),
+            "accuracy_top1": _figure(row["accuracy_top1"]),
+            "standard_error": _figure(row["standard_error"]),
             "n": int(row["n"]),
             "calibrate_images": int(row["calibrate_images"]),
         }
@@ -266,3 +266,10 @@ def _row(cells: list[str], where: str) -> dict[str, Any]:
         raise InputError(
             f"{where}: not a result: {error}; restore the file or name another with -o"
         ) from error
+
+
+def _figure(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 100:  # NaN is neither
+        raise ValueError(f"{text[:40]!r} is no percentage")
+    return value

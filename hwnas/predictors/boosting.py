@@ -9,6 +9,8 @@ import numpy as np
 from hwnas.predictors.bases import Inputs
 from hwnas.predictors.features import Floats
 from hwnas.predictors.model import SMALLEST_DEVIATION, Model
+from hwnas.predictors.tree_text import checked_trees
+from hwnas.spaces import Candidates, Space
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +64,13 @@ class Trees(Model):
         return {"kind": "trees", "booster": self.booster, "deviation": self.deviation}
 
     @staticmethod
-    def of_json(fields: dict[str, Any]) -> "Trees":
-        """Returns the trees that `to_json` described.
-
-        Raises:
-            ValueError: xgboost cannot read them.
-        """
-        trees = Trees(str(fields["booster"]), float(fields["deviation"]))
+    def of_json(fields: dict[str, Any], space: Space) -> "Trees":
+        """Returns the trees that `to_json` described; KeyError, TypeError or ValueError if malformed."""
+        smallest = Candidates.of_genomes(space, np.zeros((1, len(space.genes)), dtype=np.int64))
+        columns = _tree_columns(Inputs(smallest)).shape[1]
+        trees = Trees(checked_trees(str(fields["booster"]), columns), float(fields["deviation"]))
+        if not 0 < trees.deviation < np.inf:
+            raise ValueError("the deviation must be above zero")
         assert trees._loaded is not None
         return trees
 

@@ -1,6 +1,7 @@
 """Measurements made elsewhere: a CSV with a column `architecture` and one column a metric."""
 
 import csv
+import io
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -10,13 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from hwnas.errors import InputError, unknown_name
-from hwnas.files import parse_json
+from hwnas.files import parse_json, read_bytes
 from hwnas.predictors.features import Floats
 from hwnas.spaces import Candidates, Space
 
 ARCHITECTURE = "architecture"
 # A device each; more are no table of measurements.
 _MOST_COLUMNS = 10_000
+_MOST_BYTES = 128 * 2**20
+_TOGETHER = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,7 @@ def read_measurements(path: Path, space: Space, metric: str = "latency_ms") -> M
     if metric not in header or metric == ARCHITECTURE:
         raise unknown_name(f"metric in {path}", metric, [name for name in header if name != ARCHITECTURE])
     at, value_at = header.index(ARCHITECTURE), header.index(metric)
+    whole: list[Candidates] = []
     parts, values = [], []
     for line, row in rows:
         where = f"{path}, line {line}"
@@ -61,24 +65,25 @@ def read_measurements(path: Path, space: Space, metric: str = "latency_ms") -> M
         if row[value_at].strip():
             values.append(_number(row[value_at], f"{where}: {metric}"))
             parts.append(_candidate(row[at], space, where))
-    if not parts:
+            if len(parts) == _TOGETHER:  # a candidate by itself takes ten times its share of many
+                whole.append(Candidates.concatenate(parts))
+                parts = []
+    if not values:
         raise InputError(f"{path} holds no measurement of {metric}; it needs at least one line with a value")
-    return Measurements(Candidates.concatenate(parts), np.array(values))
+    return Measurements(Candidates.concatenate([*whole, *parts]), np.array(values))
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yields line numbers with cells, the header first; there is at least one."""
     line, empty = 1, True
+    content = io.BytesIO(read_bytes(path, "measurements", _MOST_BYTES))
+    reader = csv.reader(io.TextIOWrapper(content, encoding="utf-8-sig", newline=""), strict=True)
     try:
-        with open(path, encoding="utf-8-sig", newline="") as lines:
-            reader = csv.reader(lines, strict=True)
-            for row in reader:
-                if row:
-                    empty = False
-                    yield line, row
-                line = reader.line_num + 1
-    except OSError as error:
-        raise InputError(f"cannot read measurements {path}: {error.strerror or error}") from error
+        for row in reader:
+            if row:
+                empty = False
+                yield line, row
+            line = reader.line_num + 1
     except (csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"{path}, line {line}: not CSV in UTF-8 ({error})") from error
     if empty:

@@ -15,6 +15,9 @@ from hwnas.predictors.model import SMALLEST_DEVIATION, Model
 from hwnas.predictors.physics import Expectation
 from hwnas.spaces import Candidates, Space
 
+# A fit keeps 1,500; what predicts takes the square of them in memory, and the cube in time.
+_MOST_POINTS = 4096
+
 
 @dataclass(frozen=True, eq=False)
 class GaussianProcess(Model):
@@ -144,7 +147,12 @@ class GaussianProcess(Model):
         slope = float(fields.get("slope", 0.0))
         if not np.isfinite(slope):
             raise ValueError("the slope of the noise must be finite")
-        return GaussianProcess(design, targets, spread, found, slope)
+        process = GaussianProcess(design, targets, spread, found, slope)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            # Solved now, where hyperparameters that nothing can be solved with are refused.
+            if not np.isfinite(process._posterior.weights).all():
+                raise ValueError("nothing can be solved with these hyperparameters")
+        return process
 
     def linear_weights(self) -> tuple[list[Floats], float]:
         """Returns the weights [L] of each linear part and the constant, for a process with no smooth part.
@@ -225,6 +233,8 @@ def _candidates(fields: dict[str, Any], space: Space) -> Candidates:
     genomes = np.array(fields["genomes"], dtype=np.int64)
     if genomes.ndim != 2 or genomes.shape[1] != len(space.genes) or not len(genomes):
         raise ValueError("genomes do not fit the space")
+    if len(genomes) > _MOST_POINTS:
+        raise ValueError(f"it must be fitted on at most {_MOST_POINTS} points, but has {len(genomes)}")
     if (genomes < 0).any() or (genomes >= space.choice_counts).any():
         raise ValueError("genomes hold choices the space does not have")
     bits = [np.array(fields[name], dtype=np.int64) for name in ("weight_bits", "activation_bits")]

@@ -1,5 +1,6 @@
 """How good predictions are: errors, ranks and the honesty of intervals."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -66,7 +67,8 @@ def score(prediction: Prediction, truth: "Floats | list[float]", *, metric: str 
         metric: its name, which says whether the best are the largest or the smallest.
 
     Raises:
-        InputError: nothing to compare, lengths that differ, or true values that are not finite.
+        InputError: nothing to compare, lengths that differ, true values that are not finite, or
+            figures that no score can be made of.
     """
     true = np.asarray(truth, dtype=np.float64)
     if true.shape != prediction.mean.shape or not len(true):
@@ -76,6 +78,17 @@ def score(prediction: Prediction, truth: "Floats | list[float]", *, metric: str 
         )
     if not np.isfinite(true).all():
         raise InputError("true values must be finite, but some are NaN or infinite")
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        found = _scored(prediction, true, metric)
+    if not all(figure is None or math.isfinite(figure) for figure in found.to_json().values()):
+        raise InputError(
+            "predictions and true values lie too far apart, or too near to zero, to be scored; are both in "
+            f"the unit of {metric}?"
+        )
+    return found
+
+
+def _scored(prediction: Prediction, true: Floats, metric: str) -> Score:
     error = np.abs(prediction.mean - true)
     relative = None if (true == 0).any() else error / np.abs(true)
     sign = -1.0 if larger_is_better(metric) else 1.0

@@ -1,5 +1,7 @@
 """A fitted predictor: a frozen value that predicts, and that a JSON file can hold."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,33 +59,36 @@ class FittedPredictor:
         """Returns the predicted values with intervals that hold the stated share of true ones.
 
         Raises:
-            InputError: candidates of another space, or a coverage not between 0 and 1.
+            InputError: candidates of another space, a coverage not between 0 and 1, or figures that
+                are no numbers, which only a spoilt predictor gives.
         """
         if not 0 < coverage < 1:
             raise InputError(f"coverage must be between 0 and 1, but got {coverage}")
         self._check(candidates)
         away = self.calibration.interval(coverage)
         parts = np.empty((3, len(candidates)))
-        for rows in _chunks(len(candidates)):
-            inputs = Inputs(candidates[rows], self.physics)
-            mean, deviation = self.regressor.mean_and_deviation(inputs)
-            middle = self.link.inverse(mean, inputs.expected)
-            low, high = (self.link.bound(mean, deviation, end, inputs.expected) for end in away)
-            # Errors that all lie on one side would leave the mean outside of its interval.
-            parts[:, rows] = middle, np.minimum(low, middle), np.maximum(high, middle)
+        with _finite(parts):
+            for rows in _chunks(len(candidates)):
+                inputs = Inputs(candidates[rows], self.physics)
+                mean, deviation = self.regressor.mean_and_deviation(inputs)
+                middle = self.link.inverse(mean, inputs.expected)
+                low, high = (self.link.bound(mean, deviation, end, inputs.expected) for end in away)
+                # Errors that all lie on one side would leave the mean outside of its interval.
+                parts[:, rows] = middle, np.minimum(low, middle), np.maximum(high, middle)
         return Prediction(*parts)
 
     def mean(self, candidates: Candidates) -> Floats:
         """Returns the predicted values [n] alone, in a fraction of the time.
 
         Raises:
-            InputError: candidates of another space.
+            InputError: candidates of another space, or figures that are no numbers.
         """
         self._check(candidates)
         out = np.empty(len(candidates))
-        for rows in _chunks(len(candidates)):
-            inputs = Inputs(candidates[rows], self.physics)
-            out[rows] = self.link.inverse(self.regressor.mean(inputs), inputs.expected)
+        with _finite(out):
+            for rows in _chunks(len(candidates)):
+                inputs = Inputs(candidates[rows], self.physics)
+                out[rows] = self.link.inverse(self.regressor.mean(inputs), inputs.expected)
         return out
 
     def upper(self, candidates: Candidates, probability: float = 0.95) -> Floats:
@@ -93,7 +98,8 @@ class FittedPredictor:
         candidate in twenty at the most, where candidates lie on it; with fewer elsewhere.
 
         Raises:
-            InputError: candidates of another space, or a probability not between 0 and 1.
+            InputError: candidates of another space, a probability not between 0 and 1, or figures
+                that are no numbers.
         """
         return self._bound(candidates, probability, upper=True)
 
@@ -107,9 +113,10 @@ class FittedPredictor:
         self._check(candidates)
         away = self.calibration.bound(probability if upper else 1 - probability)
         out = np.empty(len(candidates))
-        for rows in _chunks(len(candidates)):
-            inputs = Inputs(candidates[rows], self.physics)
-            out[rows] = self.link.bound(*self.regressor.mean_and_deviation(inputs), away, inputs.expected)
+        with _finite(out):
+            for rows in _chunks(len(candidates)):
+                inputs = Inputs(candidates[rows], self.physics)
+                out[rows] = self.link.bound(*self.regressor.mean_and_deviation(inputs), away, inputs.expected)
         return out
 
     def to_json(self) -> dict[str, Any]:
@@ -219,7 +226,7 @@ def _regressor_of_json(fields: dict[str, Any], space: Space, physics: Expectatio
     if fields["kind"] == "constant":
         return Constant(float(fields["target"]), float(fields["deviation"]))
     if fields["kind"] == "trees":
-        return Trees.of_json(fields)
+        return Trees.of_json(fields, space)
     if fields["kind"] == "gaussian_process":
         return GaussianProcess.of_json(fields, space, physics)
     if fields["kind"] == "adapted":
@@ -234,3 +241,15 @@ def _regressor_of_json(fields: dict[str, Any], space: Space, physics: Expectatio
 
 def _chunks(n: int) -> list[slice]:
     return [slice(start, min(start + _CHUNK, n)) for start in range(0, n, _CHUNK)]
+
+
+@contextmanager
+def _finite(filled: Floats) -> Iterator[None]:
+    """Raises InputError where numbers came out too large, or as none: of a file that nobody fitted."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            yield
+    except np.linalg.LinAlgError:
+        filled[...] = np.nan
+    if not np.isfinite(filled).all():
+        raise InputError("the predictor's figures overflow: what it was fitted on is spoilt; fit it again")

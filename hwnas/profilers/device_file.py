@@ -226,7 +226,8 @@ def device_yaml(file: DeviceFile) -> str:
     """Returns the YAML file of a device, to start another one from; further fields in a comment."""
     short = definition(file)
     full = file.model_dump(mode="json", exclude_none=True)
-    given = {field: short[field] if isinstance(value, dict) else value for field, value in full.items()}
+    given = {field: short.get(field) if isinstance(value, dict) else value for field, value in full.items()}
+    given = {field: value for field, value in given.items() if value is not None}
     others = [field for field in type(file).model_fields if field not in given]
     comment = f"# and, where they are wanted: {', '.join(others)}\n" if others else ""
     return "\n".join(yaml_lines(given)) + "\n" + comment

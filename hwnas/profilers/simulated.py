@@ -254,6 +254,7 @@ class _Adder(Meter):
     def breakdown(self, artefact: Path) -> tuple[Mapping[str, float], float] | None:
         """Returns the parts of the sum, and the sum."""
         layers = _layers(artefact)
+        self._device.check(layers)
         parts = {name: ms for layer in layers for name, ms in self._device.model.parts(layer).items()}
         return parts, self._device.model.table(layers).total(layers).latency_ms
 
@@ -297,7 +298,13 @@ def _layers(path: Path) -> list[Layer]:
             raise InputError(
                 f"block list {path} must be of version {_LIST_VERSION}, but is of {value['version']!r}"
             )
-        return [checked(Layer, row) for row in value["blocks"]]
+        layers = [checked(Layer, row) for row in value["blocks"]]
+        sizes = [
+            min(one.in_channels, one.out_channels, one.in_size_px, one.kernel, one.stride) for one in layers
+        ]
+        if min(sizes, default=1) < 1 or any(one.mid_channels < 0 for one in layers):
+            raise ValueError("size: each must be at least 1")
+        return layers
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"block list {path} must be one that hwnas wrote, but has no fitting {error}"

@@ -1,6 +1,7 @@
 """The files of a run folder, read and checked."""
 
 import csv
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +11,11 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from hwnas.errors import InputError
-from hwnas.files import read_json
+from hwnas.files import MAX_JSON_BYTES, read_bytes, read_json
 from hwnas.report.forms import LARGE, Baseline, Front, Progress, Scored
 
 # Short rows are filled up to the header: with a million columns they would fill the memory.
-_MOST_COLUMNS = 1000
+_MOST_COLUMNS, _MOST_ROWS = 100, 100_000
 
 ParsedModel = TypeVar("ParsedModel")
 
@@ -66,14 +67,16 @@ def _parsed(path: Path, form: type[ParsedModel]) -> ParsedModel:
 
 
 def _progress(path: Path) -> tuple[Progress, ...]:
+    content = io.BytesIO(read_bytes(path, "run file", MAX_JSON_BYTES))
+    rows: list[dict[str, str | None]] = []
     try:
-        with open(path, encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream)
-            if len(reader.fieldnames or ()) > _MOST_COLUMNS:
-                raise csv.Error(f"it has {len(reader.fieldnames or ()):,} columns")
-            rows = list(reader)
-    except OSError as error:
-        raise InputError(f"cannot read run file {path}: {error.strerror or error}") from error
+        reader = csv.DictReader(io.TextIOWrapper(content, encoding="utf-8", newline=""))
+        if len(reader.fieldnames or ()) > _MOST_COLUMNS:
+            raise csv.Error(f"it has {len(reader.fieldnames or ()):,} columns")
+        for row in reader:
+            if len(rows) == _MOST_ROWS:
+                raise csv.Error(f"it has more than {_MOST_ROWS:,} rows")
+            rows.append(row)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"run file {path} is not a CSV file: {error}") from error
     return tuple(_progress_row(path, number, row) for number, row in enumerate(rows, 2))

@@ -1,6 +1,7 @@
 """The run folder: its configuration, and the journal that a broken run is replayed from."""
 
 import fcntl
+import io
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,8 +14,8 @@ from hwnas.line_file import LineFile
 
 Key = tuple[str, ...]
 
-# A million measurements fill it.
-_MOST_BYTES = 2**30
+# A search of days makes some thousands of entries, of a kilobyte each.
+_MOST_BYTES, _MOST_ENTRIES = 2**28, 500_000
 _FIGURES = ("accuracy_top1", "standard_error", "value", "n")
 
 
@@ -69,9 +70,12 @@ class Journal:
 
     def _read(self) -> int:
         whole = 0
-        for number, line in enumerate(
-            read_bytes(self._path, "journal", _MOST_BYTES).splitlines(keepends=True), 1
-        ):
+        content = io.BytesIO(read_bytes(self._path, "journal", _MOST_BYTES))
+        for number, line in enumerate(content, 1):
+            if number > _MOST_ENTRIES:
+                raise InputError(
+                    f"{self._path} must hold at most {_MOST_ENTRIES:,} entries; name a new folder"
+                )
             try:
                 entry = parse_json(line)
                 key = tuple(str(part) for part in entry.pop("key"))

@@ -2,15 +2,18 @@
 
 `torch.load(weights_only=True)` runs nothing of a file, but a file may keep it busy for ever: a tuple
 that holds a smaller one twice, thirty times over, is hashed in 2**30 steps, and what torch tells of a
-word of 70,000 characters takes it minutes to write.
+word of 70,000 characters takes it minutes to write. Or a small file may fill the memory: by members that
+unpack to a thousand times their size, or that lie over each other, or by asking for `bytearray(10**12)`.
 """
 
+import os
 import pickletools
 import zipfile
 from collections.abc import Iterator
 from typing import IO
 
 _MOST_BYTES = 64 * 2**20
+_MOST_OPERATIONS = 1_000_000  # some 40 for each tensor; an operation of one byte may make a list of 56
 _LONGEST_WORD = 4096
 _DEEPEST = 20
 # The older form is a run of pickles: magic number, version, system, content, names of storages.
@@ -18,6 +21,8 @@ _MOST_PICKLES = 5
 _TUPLES = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
 _PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
 _GETS = ("GET", "BINGET", "LONG_BINGET")
+# By its old name and its new one; torch takes either.
+_BYTES = ("builtins bytearray", "__builtin__ bytearray")
 
 
 def check_pickles(opened: IO[bytes]) -> None:
@@ -27,8 +32,9 @@ def check_pickles(opened: IO[bytes]) -> None:
         opened: the file, at its beginning; it is left anywhere.
 
     Raises:
-        ValueError: they are damaged, too large, nested too deeply, or hold a word too long to be a
-            name; or two members of the archive share a name, so that readers may take either.
+        ValueError: they are damaged, too large, nested too deeply, hold a word too long to be a name,
+            or ask for bytes that are not in the file; or two members of the archive share a name, so
+            that readers may take either, or are larger than the file is.
     """
     is_archive = opened.read(4) == b"PK\x03\x04"  # what torch goes by
     opened.seek(0)
@@ -40,6 +46,9 @@ def check_pickles(opened: IO[bytes]) -> None:
         names = archive.namelist()
         if len(set(names)) < len(names):
             raise ValueError("two members of the archive have one name")
+        # torch.save compresses nothing: what is in its archives takes its room in the file.
+        if sum(one.file_size for one in archive.infolist()) > opened.seek(0, os.SEEK_END):
+            raise ValueError("the members of the archive are larger than the archive")
         for name in names:
             if name.endswith(".pkl"):
                 if archive.getinfo(name).file_size > _MOST_BYTES:
@@ -51,9 +60,13 @@ def check_pickles(opened: IO[bytes]) -> None:
 def _check(pickled: IO[bytes]) -> None:
     depths: dict[object, int] = {}
     fetched = made = 0
-    for name, argument in _operations(pickled):
+    for number, (name, argument) in enumerate(_operations(pickled)):
+        if number > _MOST_OPERATIONS:
+            raise ValueError("it has too many operations")
         if isinstance(argument, str | bytes) and max(map(len, argument.split()), default=0) > _LONGEST_WORD:
             raise ValueError(f"a word is longer than {_LONGEST_WORD} characters")
+        if name == "GLOBAL" and argument in _BYTES:
+            raise ValueError("it asks for bytes that are not in the file")
         if name in _GETS:
             # A bound, which is exact where no tuple stands in two others: there it stays zero.
             fetched = max(fetched, depths.get(argument, 0))

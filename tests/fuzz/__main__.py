@@ -5,6 +5,7 @@ kept in a folder, so that the same command goes on where it was stopped.
 """
 
 import argparse
+import hashlib
 import json
 import select
 import signal
@@ -12,8 +13,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from .child import MEMORY_CAP_BYTES, MOST_CPU_S
+import hwnas
+
+from .child import CASE, MEMORY_CAP_BYTES, MOST_CPU_S
 from .readers import READERS
 
 # A reader that sleeps takes no CPU time; a busy machine is slow, so this is generous.
@@ -22,10 +26,12 @@ _MOST_WALL_S = 120
 
 def fuzz(name: str, first: int, last: int, results: Path) -> list[dict[str, object]]:
     """Returns one entry a file of seeds from `first` to before `last`; those in `results` are kept."""
-    done = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
-    entries = [entry for entry in done if first <= entry["seed"] < last]
+    code, (begun, *done) = _code(), _kept(results)
+    entries = [entry for entry in done if first <= entry["seed"] < last] if begun == {"code": code} else []
     seed = max((entry["seed"] + 1 for entry in entries), default=first)
-    with open(results, "a", encoding="utf-8") as out:
+    with open(results, "a" if begun == {"code": code} else "w", encoding="utf-8") as out:
+        if begun != {"code": code}:
+            out.write(json.dumps({"code": code}) + "\n")
         while seed < last:
             with tempfile.TemporaryDirectory() as folder:
                 for entry in _child(name, seed, last, folder):
@@ -33,9 +39,29 @@ def fuzz(name: str, first: int, last: int, results: Path) -> list[dict[str, obje
                     out.flush()
                     entries.append(entry)
                     seed = int(str(entry["seed"])) + 1
-                if sorted(path.name for path in Path(folder).iterdir()) != ["case"]:
-                    entries.append({"seed": seed, "said": f"OUTSIDE {sorted(Path(folder).iterdir())}"})
+                if outside := _outside(Path(folder)):
+                    entries.append({"seed": seed, "said": f"OUTSIDE {outside}"})
     return entries
+
+
+def _kept(results: Path) -> list[dict[str, Any]]:
+    """What a file of results holds: first, of which code it is."""
+    return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else [{}]
+
+
+def _code() -> str:
+    """A digest of the code that reads and spoils: results of another one say nothing of it."""
+    digest = hashlib.sha256()
+    for path in sorted([*Path(hwnas.__file__).parent.rglob("*.py"), *Path(__file__).parent.glob("*.py")]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _outside(folder: Path) -> list[str]:
+    """What lies in the folders around that of the files."""
+    around = [folder.joinpath(*CASE[:deep]) for deep in range(len(CASE))]
+    known = {folder.joinpath(*CASE[: deep + 1]) for deep in range(len(CASE))}
+    return sorted(str(path) for place in around for path in place.iterdir() if path not in known)
 
 
 def _child(name: str, seed: int, last: int, folder: str):  # type: ignore[no-untyped-def]
@@ -74,11 +100,11 @@ def row(name: str, entries: list[dict[str, object]]) -> str:
     bad = sum(one.split()[0] in ("TRACEBACK", "MEMORY", "CRASH", "LONG") for one in said)
     seeds = [int(str(entry["seed"])) for entry in entries]
     grown = max(int(str(entry.get("grown_bytes", 0))) for entry in entries) / 2**20
-    slowest = max(float(str(entry.get("cpu_s", 0))) for entry in entries)
+    times = [float(str(entry.get("cpu_s", 0))) for entry in entries]
     return (
         f"| {name} | {len(entries):,} | {min(seeds)}–{max(seeds)} | {count['refused']:,} | "
         f"{count['read']:,} | "
-        f"{bad} | {count['HANG']} | {count['OUTSIDE']} | {grown:.0f} | {slowest:.2f} |"
+        f"{bad} | {count['HANG']} | {count['OUTSIDE']} | {grown:.0f} | {sum(times):,.0f} | {max(times):.2f} |"
     )
 
 
@@ -93,7 +119,7 @@ def main() -> None:
     asked.output.mkdir(parents=True, exist_ok=True)
     print(f"memory cap {MEMORY_CAP_BYTES >> 20} MiB above the start, {MOST_CPU_S} CPU s a file")
     print(
-        "| reader | files | seeds | refused | read | errors | hangs | outside | MiB grown | CPU s at most |"
+        "| reader | files | seeds | refused | read | errors | hangs | outside | MiB grown | CPU s | at most |"
     )
     wrong = []
     for name in asked.readers:

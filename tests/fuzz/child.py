@@ -21,10 +21,13 @@ import numpy as np
 from hwnas.errors import HwnasError
 
 from .mutations import write
-from .readers import READERS, mutated
+from .reader import mutated
+from .readers import READERS
 
 MEMORY_CAP_BYTES = 1 << 30
 MOST_CPU_S = 10
+# Deep enough that what climbs out of it, from C too, is still in a folder that is looked at.
+CASE = ("1", "2", "3", "case")
 _MOST_CHARACTERS = 4000
 _FORBIDDEN = (
     *("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "socket.connect"),
@@ -104,7 +107,9 @@ def main() -> None:
     name, first, last, base = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]).resolve()
     files = READERS[name].valid()
     watch = Watch(base)
-    folder = base / "case"
+    folder = base.joinpath(*CASE)
+    folder.mkdir(parents=True)
+    os.chdir(folder.parent)
     for file, content in files.items():
         write(folder / file, content)
     READERS[name].use(folder)  # the valid file must be read; and what is imported late is there now

@@ -1,10 +1,12 @@
 """Ways to spoil a valid file: its bytes, its text, and the structure inside its container."""
 
+import csv
 import io
 import json
 import lzma
 import sqlite3
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -107,7 +109,11 @@ def in_json(content: bytes, rng: Rng) -> bytes:
     value = json.loads(content)
     for _ in range(int(rng.integers(1, 3))):
         value = in_value(value, rng)
-    return _dumped(value).encode("utf-8", "surrogatepass")
+    text = _dumped(value)
+    if isinstance(value, dict) and value and rng.random() < 0.05:  # one name twice: Python takes the later
+        name = sorted(value)[int(rng.integers(0, len(value)))]
+        text = f"{text[:-1]}, {json.dumps(name)}: {_dumped(VALUES[int(rng.integers(0, len(VALUES)))])}}}"
+    return text.encode("utf-8", "surrogatepass")
 
 
 def in_json_lines(content: bytes, rng: Rng) -> bytes:
@@ -116,6 +122,30 @@ def in_json_lines(content: bytes, rng: Rng) -> bytes:
     at = int(rng.integers(0, len(lines)))
     lines[at] = in_json(lines[at], rng)
     return b"\n".join(lines) + b"\n"
+
+
+def in_cells(content: bytes, rng: Rng) -> bytes:
+    """Returns a CSV with a cell replaced, a row or column doubled or left out, or columns without end."""
+    rows = list(csv.reader(io.StringIO(content.decode(), newline="")))
+    row = rows[int(rng.integers(0, len(rows)))]
+    column = int(rng.integers(0, max(1, len(row))))
+    match int(rng.integers(0, 10)):
+        case 0:
+            rows.remove(row)
+        case 1:
+            rows.insert(0, row)
+        case 2:
+            rows = [[*one, one[column]] if column < len(one) else one for one in rows]
+        case 3:
+            rows = [[*one[:column], *one[column + 1 :]] for one in rows]
+        case 4 if rng.random() < 0.1:
+            row += ["x"] * 1_000_000
+        case _:
+            value = VALUES[int(rng.integers(0, len(VALUES)))]
+            row[column : column + 1] = [value if isinstance(value, str) else _dumped(value)]
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
+    return out.getvalue().encode("utf-8", "surrogatepass")
 
 
 def in_safetensors_header(content: bytes, rng: Rng) -> bytes:
@@ -139,18 +169,26 @@ def in_safetensors_header(content: bytes, rng: Rng) -> bytes:
 def in_zip_member(content: bytes, rng: Rng) -> bytes:
     """Returns an archive with one member spoilt, renamed out of the archive, left out or doubled."""
     out = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(out, "w") as new:
+    packing = zipfile.ZIP_DEFLATED if rng.random() < 0.1 else zipfile.ZIP_STORED
+    with (
+        zipfile.ZipFile(io.BytesIO(content)) as old,
+        zipfile.ZipFile(out, "w", packing) as new,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # of two members with one name
         names = old.namelist()
         pickled = [name for name in names if name.endswith(".pkl")]
         target = pickled[0] if rng.random() < 0.8 else names[int(rng.integers(0, len(names)))]
         for name in names:
             data = old.read(name)
             if name == target:
-                match int(rng.integers(0, 8)):
+                match int(rng.integers(0, 9)):
                     case 0:
                         name = f"../../../{name}"
                     case 1:
                         continue
+                    case 3:
+                        new.writestr(name, data)
                     case 2:
                         data = data[: len(data) // 2]
                     case _:

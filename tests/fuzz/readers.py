@@ -5,86 +5,32 @@ import json
 import lzma
 import pickle
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hwnas.errors import HwnasError
-from hwnas.spaces import Candidates, get_space
+from hwnas.spaces import Candidates
 
 from . import mutations as spoil
-from .mutations import Mutation, Rng
-
-
-@dataclass(frozen=True)
-class Reader:
-    """One kind of file.
-
-    Attributes:
-        valid: makes the content of valid files by name; a mutated file takes the place of one.
-        mutate: spoils a content.
-        use: reads what lies in a folder and goes on as the commands do; refusals are `HwnasError`.
-    """
-
-    valid: Callable[[], dict[str, bytes]]
-    mutate: Mutation
-    use: Callable[[Path], object]
-
-
-def mutated(reader: Reader, files: dict[str, bytes], rng: Rng) -> dict[str, bytes]:
-    """Returns the valid files with one of them spoilt."""
-    names = sorted(files)
-    name = names[int(rng.integers(0, len(names)))]
-    return {**files, name: reader.mutate(files[name], rng)}
-
-
-def printed(value: object) -> None:
-    """Fails where a command that prints the value as JSON would."""
-    json.dumps(value, allow_nan=False, default=str)
-
-
-def _each(*parts: Callable[[], object]) -> None:
-    """Calls every part; raises the refusal of the first that refused."""
-    refusals = []
-    for part in parts:
-        try:
-            part()
-        except HwnasError as error:
-            refusals.append(error)
-    if refusals:
-        raise refusals[0]
-
-
-def _written(name: str, write: Callable[[Path], object]) -> dict[str, bytes]:
-    with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder) / name)
-        return {name: (Path(folder) / name).read_bytes()}
-
+from .fits import FITS
+from .folders import FOLDERS, TINY, measurement, tiny_space
+from .hardware import HARDWARE
+from .mutations import Rng
+from .pictures import PICTURES
+from .reader import Reader, demo, each, printed, written
 
 # --- supernets and checkpoints
 
-_TINY = """
-name: tiny
-image_sizes: [8]
-stem: {width: 8}
-stages:
-  - {width: 8, depth: [1, 2], kernel: [3, 5], expand: [1, 2], stride: 2, se: true}
-head: {width: 8}
-num_classes: 2
-"""
-
 
 def _supernet() -> dict[str, bytes]:
-    from hwnas.spaces import space_of_definition
-    from hwnas.spaces.yaml_text import parse_yaml
+    from dataclasses import replace
+
     from hwnas.supernet import Supernet, SupernetInfo, save_supernet
 
-    made = Supernet(space_of_definition(parse_yaml(_TINY, "tiny")[0]))
-    made.info = SupernetInfo(
+    plain = SupernetInfo(
         space="tiny",
         num_classes=2,
         image_sizes=(8,),
@@ -93,17 +39,25 @@ def _supernet() -> dict[str, bytes]:
         data_fingerprint="f",
         metrics={"accuracy": 97.5},
     )
-    return _written("net.safetensors", lambda path: save_supernet(made, path))
+    tuned = replace(plain, bits=(4, 8), learned_steps=True, start={"digest": "d", "recipe": {}})
+    files = {}
+    for name, info in (("net.safetensors", plain), ("tuned.safetensors", tuned)):
+        made = Supernet(tiny_space(), info=info)
+        files |= written(name, lambda path, made=made: save_supernet(made, path))  # type: ignore[misc]
+    return files
 
 
 def _use_supernet(folder: Path) -> None:
     from hwnas.supernet import load_supernet
 
-    supernet = load_supernet(folder / "net.safetensors")
-    assert supernet.info is not None
-    printed(asdict(supernet.info))
-    supernet.digest()
-    supernet.extract(supernet.space.largest())
+    def one(path: Path) -> None:
+        supernet = load_supernet(path)
+        assert supernet.info is not None
+        printed(asdict(supernet.info))
+        supernet.digest()
+        supernet.extract(supernet.space.largest())
+
+    each(*(partial(one, path) for path in sorted(folder.glob("*.safetensors"))))
 
 
 def _checkpoint() -> dict[str, bytes]:
@@ -164,7 +118,7 @@ class _Asks:
 
 
 def _architectures() -> list[dict[str, Any]]:
-    space = get_space("demo")
+    space = demo()
     rng = np.random.default_rng(0)
     bits = rng.choice([8, 32], (6, len(space.slots)))
     some = Candidates.of_genomes(space, space.sample_genomes(6, rng), bits, bits)
@@ -186,7 +140,7 @@ def _use_measurements(folder: Path) -> None:
     from hwnas.predictors.csvio import metric_columns, read_measurements
 
     metric_columns(folder / "m.csv")
-    read = read_measurements(folder / "m.csv", get_space("demo"))
+    read = read_measurements(folder / "m.csv", demo())
     printed(read.values.tolist())
     read.candidates.costs()
 
@@ -195,7 +149,7 @@ def _table() -> dict[str, bytes]:
     from hwnas.profilers.tables import BlockCost, BlockTable, block_key
     from hwnas.profilers.tables.file import table_text
 
-    layers = get_space("demo").layers(get_space("demo").largest())
+    layers = demo().layers(demo().largest())
     rows = {block_key(layer): BlockCost(0.5 + number, 0.1, "made up") for number, layer in enumerate(layers)}
     return {
         "t.csv": table_text(BlockTable("board", rows, BlockCost(1.0, None, ""), 1, 300.0, "3 %")).encode()
@@ -213,7 +167,7 @@ def _use_table(folder: Path) -> None:
 def _use_architectures(folder: Path) -> None:
     from hwnas.cli.options import architecture_rows
 
-    read = Candidates.of_json(get_space("demo"), architecture_rows([], folder / "a.jsonl"))
+    read = Candidates.of_json(demo(), architecture_rows([], folder / "a.jsonl"))
     printed(read.ids)
     read.costs()
 
@@ -243,7 +197,7 @@ def _use_devices(folder: Path) -> None:
     from hwnas.profilers.registry import get_device, yaml_of_device
 
     paths = [str(path) for path in sorted(folder.glob("*.yaml"))]
-    _each(*(partial(one, path) for path in paths for one in (yaml_of_device, get_device)))
+    each(*(partial(one, path) for path in paths for one in (yaml_of_device, get_device)))
 
 
 # --- ONNX, run folders, stores, packs, predictors
@@ -254,7 +208,7 @@ def _onnx() -> dict[str, bytes]:
     from hwnas.export.onnx import export_onnx
     from hwnas.spaces import random_network
 
-    space = get_space("demo")
+    space = demo()
     candidates = Candidates.of_architectures(space, [space.smallest()], 8)
     (one,) = candidates.unpack()
     claims = Claims(
@@ -268,7 +222,7 @@ def _onnx() -> dict[str, bytes]:
         artefact="model.so",
     )
     network = random_network(candidates.layers(0))
-    return _written("m.onnx", lambda path: export_onnx(network, path, claims.to_metadata()))
+    return written("m.onnx", lambda path: export_onnx(network, path, claims.to_metadata()))
 
 
 def _use_onnx(folder: Path) -> None:
@@ -287,10 +241,10 @@ def _run_folder() -> dict[str, bytes]:
     from tests.report.conftest import make_run
 
     with tempfile.TemporaryDirectory() as folder:
-        run = make_run(Path(folder) / "run", 4)
+        run = make_run(Path(folder) / "run", 2)
         files = {str(path.relative_to(run)): path.read_bytes() for path in run.rglob("*.*") if path.is_file()}
     files.pop(next(name for name in files if name.endswith(".onnx")))
-    rows = [{"key": ["test", "ab12"], "value": 97.5}, {"key": ["file", "cpu", "ab12"], **_measurement()}]
+    rows = [{"key": ["test", "ab12"], "value": 97.5}, {"key": ["file", "cpu", "ab12"], **measurement()}]
     files["journal.jsonl"] = "".join(json.dumps(row) + "\n" for row in rows).encode()
     return files
 
@@ -310,7 +264,7 @@ def _use_run_folder(folder: Path) -> None:
         for member in front.members:
             place = (folder / "models" / member.id).resolve()
             assert place.parent == (folder / "models").resolve(), "a file would be written elsewhere"
-            Candidates.of_json(get_space("demo"), [member.candidate_json])
+            Candidates.of_json(demo(), [member.candidate_json])
             assert isinstance(member.quantized, bool)
         printed(front.to_json())
         out = folder / "out"
@@ -324,27 +278,7 @@ def _use_run_folder(folder: Path) -> None:
         if entry is not None:
             printed(Measurement.of_json(entry).to_json())
 
-    _each(export, journal, lambda: write_report(folder))
-
-
-def _measurement() -> dict[str, Any]:
-    from hwnas.profilers.measurement import Measurement
-
-    return Measurement(
-        subject="s",
-        device="cpu",
-        fingerprint="f",
-        kind="measured",
-        latency_ms=1.5,
-        p95_ms=2.0,
-        ci_low_ms=1.4,
-        ci_high_ms=1.6,
-        samples_ms=(1.4, 1.5, 1.6),
-        time="2026",
-        canary_ms=(1.0, 1.1),
-        canary_reference_ms=1.0,
-        energy={"source": "measured"},
-    ).to_json()
+    each(export, journal, lambda: write_report(folder))
 
 
 def _store() -> dict[str, bytes]:
@@ -356,12 +290,12 @@ def _store() -> dict[str, bytes]:
 
     def write(path: Path) -> None:
         kind = Fingerprint({"cpu": "any", "threads": 1})
-        one = replace(Measurement.of_json(_measurement()), fingerprint=kind.digest)
+        one = replace(Measurement.of_json(measurement()), fingerprint=kind.digest)
         with Store(path) as store:
             store.add([replace(one, subject=f"s{number}") for number in range(8)], kind)
             store.keep_canary(kind.digest, "canary", 1.0)
 
-    return _written("m.sqlite", write)
+    return written("m.sqlite", write)
 
 
 def _use_store(folder: Path) -> None:
@@ -385,45 +319,30 @@ def _pack() -> dict[str, bytes]:
 
 
 def _use_pack(folder: Path) -> None:
-    from hwnas.profilers.tvm.kernels.packs import read_pack, write_pack
+    from hwnas.profilers.tvm.kernels.packs import read_pack
 
     pack = read_pack(folder / "p.json.xz")
-    printed([pack.id, pack.trials])
-    write_pack(pack, folder, "again.json.xz")
-
-
-def _predictor() -> dict[str, bytes]:
-    from hwnas.predictors import fit_predictor
-
-    space = get_space("demo")
-    some = Candidates.of_genomes(space, space.sample_genomes(40, np.random.default_rng(0)))
-    values = some.costs().macs.astype(float) / 1e6 + 1.0
-    return _written("p.json", lambda path: fit_predictor(space, some, values).save(path))
-
-
-def _use_predictor(folder: Path) -> None:
-    from hwnas.predictors import load_predictor
-
-    predictor = load_predictor(folder / "p.json")
-    space = predictor.space
-    found = predictor.predict(Candidates.of_genomes(space, space.sample_genomes(3, np.random.default_rng(1))))
-    printed([np.asarray(part).shape for part in vars(found).values()])
+    printed([pack.id, pack.trials, [one.best_us for one in pack.schedules.values()]])
 
 
 READERS: dict[str, Reader] = {
-    "supernet": Reader(_supernet, spoil.any_of(spoil.in_bytes, spoil.in_safetensors_header), _use_supernet),
+    "supernet": Reader(
+        _supernet, spoil.any_of(spoil.in_bytes, spoil.in_safetensors_header), _use_supernet, apart=True
+    ),
     "checkpoint": Reader(
         _checkpoint, spoil.any_of(spoil.in_bytes, spoil.in_zip_member, _pickle_mutation), _use_checkpoint
     ),
-    "measurements": Reader(_measurements, spoil.any_of(spoil.in_bytes, spoil.in_text), _use_measurements),
-    "table": Reader(_table, spoil.any_of(spoil.in_bytes, spoil.in_text), _use_table),
+    "measurements": Reader(
+        _measurements, spoil.any_of(spoil.in_bytes, spoil.in_text, spoil.in_cells), _use_measurements
+    ),
+    "table": Reader(_table, spoil.any_of(spoil.in_bytes, spoil.in_text, spoil.in_cells), _use_table),
     "architectures": Reader(
         lambda: {"a.jsonl": "".join(json.dumps(one) + "\n" for one in _architectures()).encode()},
         spoil.any_of(spoil.in_bytes, spoil.in_json_lines, spoil.in_text),
         _use_architectures,
     ),
     "space": Reader(
-        lambda: {"s.yaml": _TINY.encode()},
+        lambda: {"s.yaml": TINY.encode()},
         spoil.any_of(spoil.in_bytes, spoil.in_text, spoil.in_text),
         _use_space,
     ),
@@ -440,7 +359,8 @@ READERS: dict[str, Reader] = {
         _store, spoil.any_of(spoil.in_bytes, spoil.in_sqlite_rows, spoil.in_sqlite_rows), _use_store
     ),
     "pack": Reader(_pack, spoil.any_of(spoil.in_bytes, spoil.in_xz_json, spoil.in_xz_json), _use_pack),
-    "predictor": Reader(
-        _predictor, spoil.any_of(spoil.in_bytes, spoil.in_json, spoil.in_json), _use_predictor
-    ),
+    **FOLDERS,
+    **FITS,
+    **PICTURES,
+    **HARDWARE,
 }

@@ -263,7 +263,7 @@ def test_json_figures_that_are_none(tmp_path: Path, figure: str, name: str, file
     text = lay(name, tmp_path)[file].decode()
     (tmp_path / file).write_text(text.replace(": 97.5", f": {figure}").replace(": 412.5", f": {figure}"))
     if name == "predictor":
-        (tmp_path / file).write_text(text.replace('"num_measurements": 40', f'"num_measurements": {figure}'))
+        (tmp_path / file).write_text(text.replace('"num_measurements": 16', f'"num_measurements": {figure}'))
     assert (tmp_path / file).read_text() != text
     refused(name, tmp_path, file)
 

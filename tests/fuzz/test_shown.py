@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -128,3 +129,64 @@ def test_an_error_is_one_printable_line(
     assert error.startswith("hwnas: cannot read space file")
     assert error.count("\n") == 1
     assert error.rstrip("\n").isprintable()
+
+
+def _drawn(folder: Path, name: str) -> set[str]:
+    """The tags in the figure of a front, one of whose devices has this name."""
+    from xml.etree import ElementTree
+
+    from hwnas.report.figures import paper_plots
+    from hwnas.report.paper import write_plot
+    from hwnas.report.run import read_run
+
+    make_run(folder, 2)
+    text = (folder / "front.json").read_text()
+    (folder / "front.json").write_text(text.replace('"cpu-ort"', json.dumps(name)))
+    plot = next(one for one in paper_plots(read_run(folder)) if one.key.startswith("front"))
+    write_plot(plot, folder / "front.svg")
+    return {element.tag for element in ElementTree.parse(folder / "front.svg").iter()}
+
+
+@pytest.fixture(scope="module")
+def harmless(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    return _drawn(tmp_path_factory.mktemp("run"), "harmless")
+
+
+@pytest.mark.parametrize("hostile", NAMES)
+def test_a_hostile_name_adds_nothing_to_a_figure(tmp_path: Path, harmless: set[str], hostile: str) -> None:
+    assert _drawn(tmp_path, hostile) == harmless
+    assert not any(tag.endswith("script") for tag in harmless)
+
+
+def _classes(folder: Path, names: Sequence[str]) -> Path:
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for number in range(5):
+            (folder / name / f"{number}.pgm").write_bytes(b"P2\n2 2\n255\n0 1 2 3\n")
+    return folder
+
+
+@pytest.mark.parametrize("hostile", [name for name in NAMES if not set(name) & set("/\0")])
+def test_a_class_folder_with_a_hostile_name(
+    tmp_path: Path, hostile: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hwnas.cli.main import main
+    from hwnas.data import get_dataset
+
+    found = get_dataset(f"imagefolder:{_classes(tmp_path / 'images', [hostile, 'plain'])}")
+    assert sorted(found.class_names) == sorted([hostile, "plain"])
+    # One class only, an empty one, and one whose name no other part has: each is told by its name.
+    _classes(tmp_path / "one", [hostile])
+    _classes(tmp_path / "empty", ["plain"])
+    (tmp_path / "empty" / hostile).mkdir()
+    _classes(tmp_path / "parts" / "train", [hostile, "plain"])
+    _classes(tmp_path / "parts" / "val", ["other", "plain"])
+    for folder in ("one", "empty", "parts"):
+        data = f"imagefolder:{tmp_path / folder}"
+        monkeypatch.setattr(sys, "argv", ["hwnas", "train", "--data", data, "-o", str(tmp_path / "x")])
+        with pytest.raises(SystemExit) as left:
+            main()
+        assert left.value.code == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert error.rstrip("\n").isprintable()

@@ -3,6 +3,7 @@
 A meter reads either a counter of energy or, again and again, power, which is integrated here.
 """
 
+import re
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -18,6 +19,8 @@ ReadEnergy = Callable[[], float]
 
 # The slowest counters move every 100 ms, even when nothing runs.
 _PATIENCE_S = 0.5
+# A device file may say where sysfs is, so that what is there may be anything.
+_MOST_CHARACTERS = 100
 
 
 class MeterFacts(NamedTuple):
@@ -127,15 +130,16 @@ def number(path: Path) -> int:
         UnavailableError: it cannot be read, or holds something else.
     """
     try:
-        text = path.read_text(encoding="ascii", errors="replace").strip()
+        with open(path, encoding="ascii", errors="replace") as file:
+            text = file.read(_MOST_CHARACTERS).strip()
     except PermissionError:
         raise
     except OSError as error:
         raise UnavailableError(f"{path} cannot be read ({error.strerror or error})") from error
-    try:
-        return int(text)
-    except ValueError:
-        raise UnavailableError(f"{path} must hold a whole number, but holds {text[:20]!r}") from None
+    # No counter has more than 64 bits, which are 20 digits.
+    if not re.fullmatch(r"[+-]?[0-9]{1,20}", text):
+        raise UnavailableError(f"{path} must hold a whole number, but holds {text[:20]!r}")
+    return int(text)
 
 
 def _moves(read: ReadEnergy) -> bool:

@@ -38,7 +38,7 @@ COLUMNS = (
     "source",
 )
 # A million rows of a real table fill about 80 MB; anything larger is not one.
-MAX_FILE_BYTES = 128 * 2**20
+MAX_FILE_BYTES = 64 * 2**20
 MAX_FIGURE = 1e9
 _SHOWN = 5
 _DEVICE_ROW = "device"

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hwnas import files
 from hwnas.errors import InputError
+from hwnas.supernet.pickle_scan import check_pickles
 
 _FORMAT = 2
 
@@ -55,9 +56,12 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
+        with open(path, "rb") as opened:
+            check_pickles(opened)
         state = torch.load(path, map_location="cpu", weights_only=True)
         assert state.pop("format") == _FORMAT
         found = Checkpoint(**state)
+        assert isinstance(found.identity, dict)
     except Exception as error:  # torch.load fails in many ways on a file that is not its own
         raise InputError(
             f"{path} is not a checkpoint this version can read; delete it to train anew"

@@ -65,14 +65,19 @@ class MuonAdamW(torch.optim.Optimizer):
                 own["lr"] = group["lr"]
             inner.step()  # type: ignore[no-untyped-call]
 
+    @property
+    def parts(self) -> dict[str, torch.optim.Optimizer]:
+        """Both, by the names that their states have."""
+        return {"muon": self._muon, "adamw": self._adamw}
+
     def state_dict(self) -> dict[str, Any]:
         """Returns the states of both."""
-        return {"muon": self._muon.state_dict(), "adamw": self._adamw.state_dict()}
+        return {name: part.state_dict() for name, part in self.parts.items()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes the states of both."""
-        self._muon.load_state_dict(state_dict["muon"])
-        self._adamw.load_state_dict(state_dict["adamw"])
+        for name, part in self.parts.items():
+            part.load_state_dict(state_dict[name])
 
 
 def _as_matrix(weight: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hwnas.supernet.training.muon import MuonAdamW, is_matrix
 from hwnas.supernet.training.recipe import TrainRecipe
@@ -45,3 +45,60 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Sets the rate of each group: its share of `rate`."""
     for group in optimizer.param_groups:
         group["lr"] = group.get("share", 1.0) * rate
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Takes a state from a file, after a look at it: torch takes any, and fails a step later.
+
+    Raises:
+        AttributeError, KeyError, TypeError, ValueError: it is of other groups or settings, or what is
+            kept for a parameter does not fit it.
+    """
+    parts = optimizer.parts if isinstance(optimizer, MuonAdamW) else {"": optimizer}
+    for name, part in parts.items():
+        own, found = part.state_dict(), state[name] if name else state
+        if _settings(found["param_groups"], own) != _settings(own["param_groups"], own):
+            raise ValueError("its optimizer has other settings")
+        parameters = [parameter for group in part.param_groups for parameter in group["params"]]
+        for index, kept in found["state"].items():
+            if not _fits(kept, parameters[index].shape, part):
+                raise ValueError("its optimizer has kept what does not fit the weights")
+    optimizer.load_state_dict(state)
+
+
+_KEPT: dict[type, set[str]] = {
+    torch.optim.AdamW: {"step", "exp_avg", "exp_avg_sq"},
+    torch.optim.Muon: {"momentum_buffer"},
+    torch.optim.SGD: {"momentum_buffer"},
+}
+
+
+def _settings(groups: list[dict[str, Any]], own: dict[str, Any]) -> list[dict[str, str]]:
+    """What must be as it is here: not the learning rate, nor flags, which versions of torch add to."""
+    wanted = [
+        {key for key, value in group.items() if key != "lr" and not isinstance(value, bool | None)}
+        for group in own["param_groups"]
+    ]
+    flags = [value for group in groups for key, value in group.items() if key not in {"lr", *wanted[0]}]
+    if not all(isinstance(group["lr"], float) for group in groups):
+        raise TypeError("a learning rate is no number")
+    if not all(isinstance(value, bool | float | None) for value in flags):
+        raise TypeError("a flag is none")
+    return [
+        {key: repr(group[key]) for key in sorted(keys)} for group, keys in zip(groups, wanted, strict=True)
+    ]
+
+
+def _fits(kept: dict[str, Any], shape: torch.Size, optimizer: torch.optim.Optimizer) -> bool:
+    """Whether there is nothing, or all that it keeps: tensors like the parameter, and a count of steps."""
+    if not kept:
+        return True
+    if isinstance(optimizer, torch.optim.SGD) and kept == {"momentum_buffer": None}:
+        return True  # without momentum
+    return kept.keys() == _KEPT[type(optimizer)] and all(
+        isinstance(value, Tensor)
+        and value.dtype == torch.float32
+        and value.shape == (torch.Size() if name == "step" else shape)
+        and (name != "step" or 0 <= float(value) < 2**31)
+        for name, value in kept.items()
+    )

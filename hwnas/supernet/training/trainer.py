@@ -18,7 +18,7 @@ from hwnas.supernet.training.distributed import ONE_PROCESS, Group
 from hwnas.supernet.training.draws import Purpose, rng, torch_generator
 from hwnas.supernet.training.dropout import Dropout
 from hwnas.supernet.training.feed import Feed
-from hwnas.supernet.training.optimizer import make_optimizer, set_learning_rate
+from hwnas.supernet.training.optimizer import make_optimizer, restore_optimizer, set_learning_rate
 from hwnas.supernet.training.phase import Phase
 from hwnas.supernet.training.recipe import TrainRecipe
 from hwnas.supernet.training.sampling import AccuracyOf
@@ -144,13 +144,35 @@ class Trainer:
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Goes on from a checkpoint of a run with the same space, data and recipe."""
+        """Goes on from a checkpoint of a run with the same space, data and recipe.
+
+        Raises:
+            InputError: it fits neither these weights nor this optimizer; what was there is then spoilt.
+        """
+        try:
+            self._restore(checkpoint)
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            says = str(error).partition("\n")[0][:200]
+            raise InputError(
+                f"the checkpoint does not fit the run ({says}); delete it to train anew"
+            ) from error
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        if type(checkpoint.step) is not int or not 0 <= checkpoint.step <= self.steps:
+            raise ValueError(f"it is of step {checkpoint.step} of {self.steps}")
         self.step = checkpoint.step
         self.supernet.load_state_dict(checkpoint.weights)
-        self.optimizer.load_state_dict(checkpoint.optimizer)
+        restore_optimizer(self.optimizer, checkpoint.optimizer)
         self.scaler.load_state_dict(checkpoint.scaler)
+        if (checkpoint.average is None) != (self.average is None):
+            raise ValueError("it has averaged weights, or lacks them")
         if checkpoint.average is not None:
+            own = self.supernet.state_dict()
             self.average = {name: tensor.to(self.device) for name, tensor in checkpoint.average.items()}
+            if {name: tensor.shape for name, tensor in own.items()} != {
+                name: tensor.shape for name, tensor in self.average.items()
+            }:
+                raise ValueError("its averaged weights are others")
         if checkpoint.teacher is not None:
             self.teacher = self._frozen(checkpoint.teacher)
         if checkpoint.surveyed is not None:

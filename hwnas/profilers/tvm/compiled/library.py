@@ -6,7 +6,6 @@ linked from it, with no compiler run on account of kernels that it has.
 """
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -248,7 +247,7 @@ def _opened(folder: Path, pack: Pack, linkable: bool) -> Library:
     """The library in a folder, without what is damaged; an empty one where there is none."""
     empty = Library(folder, pack.target, pack.id, {}, {}, linkable)
     try:
-        table = json.loads((folder / _TABLE).read_text(encoding="utf-8"))
+        table = files.read_json(folder / _TABLE, "table of kernels")
         if table["format"] != _FORMAT:
             return empty
         plan = {
@@ -256,13 +255,17 @@ def _opened(folder: Path, pack: Pack, linkable: bool) -> Library:
             for layer, first, steps in table["layers"]
         }
         sizes = {entry.name: entry.stat().st_size for entry in os.scandir(folder)}
-        kernels = {key: Kernel(**one) for key, one in table["kernels"].items()}
-    except (OSError, ValueError, KeyError, TypeError):
+        kernels = {key: files.checked(Kernel, one) for key, one in table["kernels"].items()}
+        if not all(0 <= one.flops < 2**63 and 0 <= (one.best_us or 0.0) < 2**63 for one in kernels.values()):
+            raise ValueError("figures that no kernel has")
+        whole = {
+            key: one
+            for key, one in kernels.items()
+            if sizes.get(empty.object_file(key).name) == one.size_bytes
+        }
+        known = {key: steps for key, steps in plan.items() if all(step.kernel in whole for step in steps)}
+    except (InputError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return empty
-    whole = {
-        key: one for key, one in kernels.items() if sizes.get(empty.object_file(key).name) == one.size_bytes
-    }
-    known = {key: steps for key, steps in plan.items() if all(step.kernel in whole for step in steps)}
     return replace(empty, plan=known, kernels=whole)
 
 

@@ -28,7 +28,7 @@ SUFFIX = ".json.xz"
 SHIPPED = Path(__file__).parents[1] / "packs"
 _FORMAT = 2  # 1 had `mcpu` for a target
 _MAX_FILE_BYTES = 8 << 20
-_MAX_TEXT_BYTES = 64 << 20
+_MAX_TEXT_BYTES = files.MAX_JSON_BYTES
 _WORD = re.compile(r"(?![.])[A-Za-z0-9 ._+@,()-]{0,128}")
 # What tuners write; TVM knows more, such as `pragma_import_llvm`, which links in any code.
 _INSTRUCTIONS = {
@@ -221,14 +221,9 @@ def read_pack(path: Path) -> Pack:
 
 def _unpacked(path: Path) -> str:
     try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            raise InputError(
-                f"schedule pack {path} must be at most {_MAX_FILE_BYTES >> 20} MiB; it is not one of ours"
-            )
         unpacker = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=256 << 20)
-        data = unpacker.decompress(path.read_bytes(), max_length=_MAX_TEXT_BYTES)
-    except OSError as error:
-        raise InputError(f"cannot read schedule pack {path}: {error.strerror or error}") from error
+        packed = files.read_bytes(path, "schedule pack", _MAX_FILE_BYTES)
+        data = unpacker.decompress(packed, max_length=_MAX_TEXT_BYTES)
     except (lzma.LZMAError, EOFError) as error:
         raise InputError(f"schedule pack {path} is damaged ({error}); delete it or make it again") from error
     if not unpacker.eof:

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from hwnas import files
+from hwnas.errors import InputError
 
 WORKLOADS = "database_workload.json"
 RECORDS = "database_tuning_record.json"
 # What the tuner writes for a candidate that failed.
 FAILED_S = 1e10
+# A hundred thousand trials fill a tenth of it.
+_MOST_BYTES = 2**30
 
 
 @dataclass
@@ -34,15 +37,29 @@ def mend(work: Path) -> None:
     for name in (WORKLOADS, RECORDS):
         path = work / name
         if path.exists():
-            text = path.read_text(encoding="utf-8")
+            text = files.read_text(path, "database of the tuner", _MOST_BYTES)
             whole = "".join(line for line in text.splitlines(keepends=True) if _is_whole(line))
             if whole != text:
                 files.write_text(path, whole)
 
 
 def read_records(work: Path) -> dict[str, KernelRecord]:
-    """Returns what is known of each workload, by the workload's structural hash as TVM writes it."""
-    hashes = [row[0] for row in _rows(work / WORKLOADS)]
+    """Returns what is known of each workload, by the workload's structural hash as TVM writes it.
+
+    Raises:
+        InputError: a file there is not what the tuner writes.
+    """
+    try:
+        return _records(work)
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise InputError(
+            f"the database of the tuner in {work} is damaged ({type(error).__name__}: {error}); "
+            "delete the folder to tune anew"
+        ) from error
+
+
+def _records(work: Path) -> dict[str, KernelRecord]:
+    hashes = [str(row[0]) for row in _rows(work / WORKLOADS)]
     known = {name: KernelRecord() for name in hashes}
     last: dict[tuple[str, str], tuple[float, Any]] = {}
     for row in _rows(work / RECORDS):
@@ -61,14 +78,14 @@ def _rows(path: Path) -> Iterator[Any]:
     if path.exists():
         with open(path, encoding="utf-8") as lines:
             for line in lines:
-                yield json.loads(line)
+                yield files.parse_json(line)
 
 
 def _is_whole(line: str) -> bool:
     if not line.endswith("\n"):
         return False
     try:
-        json.loads(line)
+        files.parse_json(line)
     except ValueError:
         return False
     return True
