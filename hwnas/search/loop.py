@@ -20,6 +20,7 @@ from hwnas.search.result import Convergence, Fits, SearchResult, Status, Tally
 from hwnas.search.run_folder import Journal
 from hwnas.search.sample import first_sample, pairs_of
 from hwnas.search.settings import SearchSettings
+from hwnas.search.telling import at_random, measure_what_tells
 from hwnas.search.truth import Accuracies, Evaluate, Latencies, Measure
 from hwnas.spaces import Candidates, Space
 
@@ -79,13 +80,16 @@ class _Run:
             self.asked.space, pairs, wanted, np.random.default_rng(settings.seed)
         )
         for one in self.latencies:
-            one.learn(one.runnable(sample))
+            one.learn(one.runnable(sample[: at_random(one, settings)]))
         within = refuse_hopeless(self.latencies, self.goal, settings, self.asked.space)
         say_if_idle(self.latencies, self.goal, self.say)
         self._set_references()
         self._learn(Candidates.concatenate([sample[: settings.initial_evaluations], within]))
         volumes, number, ended = [self._record_measured(0)], 0, "all rounds done"
         fits = self._fit()
+        latencies, space = self.latencies, self.asked.space
+        if measure_what_tells(latencies, fits, self.goal, settings, space, self._known_front):
+            fits = self._fit()
         while number < settings.rounds:
             if settings.budget_s and time.monotonic() - self.started > settings.budget_s:
                 ended = "budget spent"
