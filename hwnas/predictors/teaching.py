@@ -4,6 +4,7 @@ Source: random features, their weights found by ridge regression, as in Huang et
 learning machine (2006), section 3.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from hwnas.predictors.links import Ratio
 from hwnas.predictors.overlap import Overlapped
 from hwnas.predictors.physics import Physics
 from hwnas.predictors.predictor import FittedPredictor
+from hwnas.predictors.sources import Source, Transferred
 from hwnas.predictors.student import Column, Head, Offset, Singles, Student
 from hwnas.spaces import FLOAT_BITS, Candidates, Space
 
@@ -91,23 +93,55 @@ class _Known(NamedTuple):
 def _known(one: FittedPredictor) -> _Known:
     """What is known of a cost: its expectation and, of a Gaussian process, its linear part by layers.
 
-    Predictions of other devices are no sums over layers: of a transfer its own physics is known.
+    A transfer expects a sum of other devices' predictions: of these, too, all that adds up over
+    layers is known.
     """
     space, physics = one.space, one.physics
     assert physics is not None
-    unit, power, prices = physics.operations.floor, 1.0, physics.operations.prices[None]
-    if isinstance(physics, Overlapped):
-        power, prices = physics.power, physics.prices
-    sides = [_priced_column(space, Physics(side / unit, 1.0)) for side in prices]
+    unit, power = physics.operations.floor, 1.0
+    if isinstance(physics, Transferred):
+        parts = [
+            (weight / unit, source) for weight, source in zip(physics.weights, physics.sources, strict=True)
+        ]
+        rest = _priced_column(space, Physics(physics.prices / unit, 1.0))
+        sides = [_summed([rest, *(_by_layers(source, weight) for weight, source in parts)])]
+    elif isinstance(physics, Overlapped):
+        power = physics.power
+        sides = [_priced_column(space, Physics(side / unit, 1.0)) for side in physics.prices]
+    else:
+        sides = [_priced_column(space, Physics(physics.operations.prices / unit, 1.0))]
+    return _Known(sides, _corrections(one, 1 / unit), power, unit)
+
+
+def _by_layers(source: Source, weight: float) -> Column:
+    """The part of another device's prediction that adds up over layers, times a weight."""
+    assert isinstance(source, FittedPredictor)
+    assert source.physics is not None
+    prices = source.physics.operations.prices
+    return _summed(
+        [_priced_column(source.space, Physics(prices * weight, 1.0)), _corrections(source, weight)]
+    )
+
+
+def _corrections(one: FittedPredictor, weight: float) -> Column:
+    """The linear corrections of a Gaussian process, priced by layer; zeros for other models."""
+    space = one.space
     products = one.regressor.share_products() if isinstance(one.regressor, GaussianProcess) else []
     shape = (len(space.slots), len(space.vocabulary) + 1)
 
-    def corrections(weight_bits: int, activation_bits: int) -> Floats:
+    def values(weight_bits: int, activation_bits: int) -> Floats:
         pair = weight_bits * (FLOAT_BITS + 1) + activation_bits
-        tables = [basis.layer_table(pair, vector[:, None])[:, 0] / unit for basis, vector in products]
+        tables = [basis.layer_table(pair, vector[:, None])[:, 0] * weight for basis, vector in products]
         return np.array(np.broadcast_to(np.sum(tables, axis=0) if tables else 0.0, shape))
 
-    return _Known(sides, Column(np.zeros(len(space.image_sizes)), corrections), power, unit)
+    return Column(np.zeros(len(space.image_sizes)), values)
+
+
+def _summed(columns: Sequence[Column]) -> Column:
+    def values(weight_bits: int, activation_bits: int) -> Floats:
+        return np.asarray(np.sum([one.values(weight_bits, activation_bits) for one in columns], axis=0))
+
+    return Column(np.asarray(np.sum([one.sizes for one in columns], axis=0)), values)
 
 
 def _priced_column(space: Space, physics: Physics) -> Column:
