@@ -10,10 +10,11 @@ they are made, and what the file holds is not made again.
 
 Protocol. Latency: 1,000 fixed test architectures, nothing trimmed; training sets are nested random
 draws from the others. Accuracy: distinct subnets, a fifth of them for the test; `harder` is fitted
-on the first subnets of each search (random ones, 100 in all) and tested on all that followed.
+on the random subnets that the searches began with and tested on all that followed.
 """
 
 import argparse
+import csv
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -27,14 +28,16 @@ from predictor_tables import print_tables
 from predictor_transfer import active, transfer
 
 from hwnas.predictors import Prediction, fit_predictor, metric_columns, read_measurements, score
+from hwnas.predictors.data import kinds
 from hwnas.predictors.features import Floats
 from hwnas.spaces import Candidates, get_space
 
 SPACE = "ofa-mobilenetv3-w1.0"
 # Models that take long: so many seeds at the most, and our neural ones, with their folds, at few sizes.
-_SEEDS = {"MLP 3x400": 1, "hwnas xgboost": 1, "hwnas mlp": 1, "hwnas encoder": 1}
-_SEEDS |= {"plain GP": 2, "ridge/SVR stack (DyNAS-T)": 2}
+_SEEDS = {"MLP 3x400": 1, "hwnas mlp": 1, "hwnas encoder": 1}
 _NEURAL_SIZES = (100,)
+# So many random subnets began each of DyNAS-T's searches.
+_RANDOM = 50
 
 Figure = dict[str, Any]
 
@@ -83,7 +86,7 @@ def latency(
     order = np.random.default_rng(0).permutation(5000)
     test = order[:1000]
     for size in sizes:
-        for seed in range(seeds if size < 1000 else min(seeds, 2)):
+        for seed in range(seeds):
             train = np.random.default_rng(100 + seed).permutation(order[1000:])[:size]
             for name, fit in fits(models or names_for(size, seed, "latency_ms"), "latency_ms").items():
                 for setting, one in measured.items():
@@ -93,10 +96,7 @@ def latency(
                         prediction = fit(one.candidates[train], one.values[train], one.candidates[test])
                         return figures_of(prediction, one.values[test], "latency_ms")
 
-                    if name not in ("hwnas mlp", "hwnas encoder") or setting.endswith(
-                        ("titan_rtx_64", "v100_1")
-                    ):
-                        yield {**what, "size": size, "seed": seed, "model": name}, made
+                    yield {**what, "size": size, "seed": seed, "model": name}, made
 
 
 def accuracy(
@@ -108,7 +108,7 @@ def accuracy(
     candidates, values = every.candidates[first], every.values[first]
     order = np.random.default_rng(0).permutation(len(values))
     test, pool = order[: len(order) // 5], order[len(order) // 5 :]
-    starts = _first_visited(path, len(every.values))[first]
+    starts = _first_visited(path, every.candidates)[first]
     splits: list[tuple[Figure, Any, Any]] = []
     for size in sizes:
         for seed in range(seeds):
@@ -135,15 +135,11 @@ def accuracy(
             yield {**what, "setting": "imagenet", "model": name}, made
 
 
-def _first_visited(path: Path, n: int) -> Any:
-    """Which rows are among the first, random ones of two searches, 100 in all."""
-    import csv
-
+def _first_visited(path: Path, candidates: Candidates) -> Any:
+    """Which rows are of subnets that a search began with: 50 random ones, in part shared."""
     with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == n
-    names = sorted({row["history"] for row in rows})[1:]
-    return np.array([row["history"] in names and int(row["order"]) < 50 for row in rows])
+        begun = [int(row["order"]) < _RANDOM for row in csv.DictReader(file)]
+    return np.isin(kinds(candidates), kinds(candidates)[begun])
 
 
 PARTS = {"latency": latency, "accuracy": accuracy}
@@ -157,7 +153,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of public measurements")
     parser.add_argument("--out", type=Path, required=True, help="the figures, one a line (JSON)")
     parser.add_argument("--table", action="store_true", help="only print the tables of what is there")
-    parser.add_argument("--seeds", type=int, default=5, help="of each training set; at most 2 from 1,000 on")
+    parser.add_argument("--seeds", type=int, default=5, help="of each training set")
     parser.add_argument("--sizes", type=int, nargs="+", default=[10, 30, 100, 300, 1000, 4000])
     parser.add_argument("--models", nargs="+", default=[], help="only these, named as in the tables")
     parser.add_argument("--parts", nargs="+", default=[*PARTS, *OTHERS], choices=[*PARTS, *OTHERS])

@@ -1,5 +1,6 @@
 """Intervals that hold what they say: quantiles of held-out errors, in units of predicted deviation."""
 
+import math
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -59,21 +60,26 @@ class Calibration:
 
 def _upper(ascending: Floats, tail: float) -> float:
     """Returns the bound that a new deviation exceeds with probability `tail`, on average over fits."""
-    n = len(ascending)
-    # The k-th of n is exceeded with probability 1 - k / (n + 1); between two of them in proportion.
-    rank = (n + 1) * (1 - tail)
-    if rank <= n:
-        below = max(int(rank), 1)
-        part = max(rank - below, 0.0)
-        return float((1 - part) * ascending[below - 1] + part * ascending[min(below, n - 1)])
-    # Too few errors were seen for this tail: the largest is stretched as a normal one would be.
-    normal = NormalDist()
-    stretched = float(ascending[-1]) * normal.inv_cdf(1 - tail) / normal.inv_cdf(1 - 1 / (n + 2))
-    if n >= _FEW:
-        return stretched
-    # A handful does not show both ends: as far as normal errors of this size would reach, and no
-    # nearer than the predicted deviation says.
+    n, normal = len(ascending), NormalDist()
+    # The k-th of n is exceeded with probability 1 - k / (n + 1); between two of them, tails fall as
+    # an exponential does.
+    rank = (n + 1) * (1 - tail) + 1e-9
+    below = min(int(rank), n)
+    if below < n:
+        tails = 1 - below / (n + 1), 1 - (below + 1) / (n + 1)
+        part = max(0.0, math.log(tails[0] / tail) / math.log(tails[0] / tails[1]))
+        return float((1 - part) * ascending[below - 1] + part * ascending[below])
+    if rank < n + 1e-6:
+        return float(ascending[-1])
+    # Too few errors were seen for this tail: the largest is stretched as a normal one would be, and
+    # all of them together say how far normal errors of their size would reach.
     from scipy.stats import t
 
+    stretched = float(ascending[-1]) * normal.inv_cdf(1 - tail) / normal.inv_cdf(1 - 1 / (n + 2))
     spread = float(np.sqrt(np.mean(np.square(ascending))) * t.ppf(1 - tail, n))
+    if n >= _FEW:
+        # The largest of so few is a matter of luck; the more there are, the more it says of a tail.
+        share = n / (n + _FEW)
+        return share * stretched + (1 - share) * spread
+    # A handful does not show both ends, and lies no nearer than the predicted deviation says.
     return max(stretched, spread, normal.inv_cdf(1 - tail))

@@ -1,5 +1,6 @@
 """What a Gaussian process sees of candidates: smooth features, and bases of linear ones."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -7,11 +8,15 @@ from typing import Literal
 import numpy as np
 
 from hwnas.predictors.bases import Basis, Columns, ColumnsKind, Inputs, Shares
-from hwnas.predictors.features import TOTALS, WORK, Floats, Ints, encoding_groups
+from hwnas.predictors.features import TOTALS, WORK, Floats, Ints, encoding_groups, encoding_stages
+from hwnas.predictors.gp import SmoothPart
+from hwnas.spaces import Space
 
 FeatureSet = Literal["runtime", "layers", "quality", "choices"]
 FEATURE_SETS = ("runtime", "layers", "quality", "choices")
 
+# Prior length scale of the rough part over that of a smooth one.
+_SHORT = 0.25
 _LOGGED = (*WORK, ("launches",), ("se",))
 _QUANTIZED = ("launches", "activation_bytes")
 
@@ -22,9 +27,10 @@ class Design:
 
     Feature sets: `runtime` is smooth in the logarithms of the totals and linear in the shares of
     operations and the encoding; `layers` has the shares alone, so that its predictions are sums
-    over layers; `quality` is smooth in the encoding, a length scale a group of genes, and linear
-    in every choice and in a summary; `choices` is linear in every choice and in their sums by
-    group, so that its predictions are sums over choices.
+    over layers; `quality` is smooth in the encoding, in its sums by stage and, over short distances,
+    in the encoding once more (which blocks stand beside which), a length scale a group of genes
+    each, and linear in every choice and in a summary; `choices` is linear in every choice and in
+    their sums by group, so that its predictions are sums over choices.
 
     Attributes:
         training: the training candidates, with the physics in use.
@@ -62,20 +68,20 @@ class Design:
         return tuple(rows @ rows.T / norm for rows, norm in zip(self.rows, self.norms, strict=True))
 
     @cached_property
-    def groups(self) -> Ints:
-        """The length scale of each smooth column, int64 [F]."""
+    def parts(self) -> tuple[SmoothPart, ...]:
+        """The smooth parts: which smooth columns each sees, and their length scales."""
         if self.features == "runtime":
-            return np.zeros(len(_LOGGED) + 1 + len(_QUANTIZED), dtype=np.int64)
+            return (SmoothPart(0, np.zeros(len(_LOGGED) + 1 + len(_QUANTIZED), dtype=np.int64)),)
         if self.features == "quality":
-            names = encoding_groups(self.training.candidates.space)
-            number = {name: index for index, name in enumerate(dict.fromkeys(names))}
-            return np.array([number[name] for name in names], dtype=np.int64)
-        return np.zeros(0, dtype=np.int64)
-
-    @property
-    def num_groups(self) -> int:
-        """The number of length scales."""
-        return int(self.groups.max()) + 1 if len(self.groups) else 0
+            space = self.training.candidates.space
+            places = _numbered(encoding_groups(space))
+            stages = _numbered([group for group, _ in _places(space)])
+            return (
+                SmoothPart(0, places),
+                SmoothPart(len(places), stages),
+                SmoothPart(0, places, _SHORT),
+            )
+        return ()
 
     def smooth(self, inputs: Inputs) -> Floats:
         """Returns the smooth features [n, F], standardised."""
@@ -83,9 +89,11 @@ class Design:
         return (_smooth_columns(self.features, inputs) - center) * scale
 
     @property
-    def smooth_scale(self) -> Floats:
-        """What raw smooth columns are multiplied with, [F]."""
-        return self._standard[1]
+    def smooth_from_encoding(self) -> Floats:
+        """What makes smooth columns [F] of the encoding [columns], for `quality`: [columns, F]."""
+        space = self.training.candidates.space
+        both = np.concatenate([np.eye(len(encoding_groups(space))), _by_stage(space)], axis=1)
+        return np.asarray(both * self._standard[1])
 
     @cached_property
     def _standard(self) -> tuple[Floats, Floats]:
@@ -98,7 +106,8 @@ class Design:
 
 def _smooth_columns(features: FeatureSet, inputs: Inputs) -> Floats:
     if features == "quality":
-        return inputs.encoding
+        sums = inputs.encoding @ _by_stage(inputs.candidates.space)
+        return np.concatenate([inputs.encoding, sums], axis=1)
     if features != "runtime":
         return np.zeros((len(inputs.candidates), 0))
     column = {name: inputs.totals[:, at] for at, name in enumerate(TOTALS)}
@@ -110,3 +119,20 @@ def _smooth_columns(features: FeatureSet, inputs: Inputs) -> Floats:
     logs = [np.log1p(total(names)) for names in _LOGGED]
     quantized = [column[f"{name}_quantized"] / total((name,)) for name in _QUANTIZED]
     return np.stack([*logs, np.log(column["image_size"]), *quantized], axis=1)
+
+
+def _numbered(names: Sequence[str]) -> Ints:
+    number = {name: index for index, name in enumerate(dict.fromkeys(names))}
+    return np.array([number[name] for name in names], dtype=np.int64)
+
+
+def _places(space: Space) -> list[tuple[str, str]]:
+    """The distinct pairs of group and stage in the encoding."""
+    return list(dict.fromkeys(zip(encoding_groups(space), encoding_stages(space), strict=True)))
+
+
+def _by_stage(space: Space) -> Floats:
+    """Which group and stage each column of the encoding belongs to, [columns, places] of 0 and 1."""
+    places = zip(encoding_groups(space), encoding_stages(space), strict=True)
+    distinct = _places(space)
+    return np.array([[place == one for one in distinct] for place in places], dtype=np.float64)

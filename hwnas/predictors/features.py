@@ -123,6 +123,17 @@ def encoding_groups(space: Space) -> tuple[str, ...]:
     return (*(gene.group for gene in space.genes), *bits)
 
 
+def encoding_stages(space: Space) -> tuple[str, ...]:
+    """Returns for each column of `encoding` the stage it stands in: that of the gene's first slot."""
+    stages = [slot.rpartition(".")[0] for slot in space.slots]
+    users = [
+        [s for s, genes in zip(stages, space.tables.columns, strict=True) if gene in genes]
+        for gene in range(len(space.genes))
+    ]
+    weighted = [stage for stage, used in zip(stages, space.quantizable_slots, strict=True) if used]
+    return (*(some[0] if some else "" for some in users), *weighted, *weighted)
+
+
 def one_hot(candidates: Candidates) -> Floats:
     """Returns a column of 0 and 1 for every choice of every gene, 0 where depth switches it off."""
     space = candidates.space

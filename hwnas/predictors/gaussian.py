@@ -10,7 +10,8 @@ import numpy as np
 from hwnas.predictors.bases import Inputs, Shares
 from hwnas.predictors.design import FEATURE_SETS, Design, FeatureSet
 from hwnas.predictors.features import Floats, Ints
-from hwnas.predictors.gp import Hyperparameters, Posterior, Training, fit_posterior
+from hwnas.predictors.gp import Hyperparameters, Posterior, Training
+from hwnas.predictors.gp_tuning import fit_posterior
 from hwnas.predictors.model import SMALLEST_DEVIATION, Model
 from hwnas.predictors.physics import Expectation
 from hwnas.spaces import Candidates, Space
@@ -118,7 +119,7 @@ class GaussianProcess(Model):
             "spread": self.spread.tolist(),
             "slope": self.slope,
             "hyperparameters": {
-                "smooth": self.hyper.smooth,
+                "smooth": list(self.hyper.smooth),
                 "linear": list(self.hyper.linear),
                 "noise": self.hyper.noise,
                 "lengths": list(self.hyper.lengths),
@@ -135,13 +136,18 @@ class GaussianProcess(Model):
         candidates = _candidates(fields, space)
         design = Design(fields["features"], Inputs(candidates, physics))
         hyper = fields["hyperparameters"]
+        smooth = hyper["smooth"]
+        if not isinstance(smooth, list):  # files of before 2026-12: one, whether in use or not
+            smooth = [smooth][: len(design.parts)]
         found = Hyperparameters(
-            float(hyper["smooth"]),
+            tuple(map(float, smooth)),
             tuple(map(float, hyper["linear"])),
             float(hyper["noise"]),
             tuple(map(float, hyper["lengths"])),
         )
-        if len(found.linear) != len(design.bases) or len(found.lengths) != design.num_groups:
+        counts = len(found.smooth), len(found.linear), len(found.lengths)
+        num_lengths = sum(part.num_lengths for part in design.parts)
+        if counts != (len(design.parts), len(design.bases), num_lengths):
             raise ValueError("hyperparameters do not fit the feature set")
         targets, spread = (_finite(fields[name], len(candidates)) for name in ("targets", "spread"))
         slope = float(fields.get("slope", 0.0))
@@ -159,7 +165,7 @@ class GaussianProcess(Model):
 
         The expected target is the constant plus the sum of `rows @ weights`.
         """
-        assert not self.design.num_groups, "a smooth part is not linear"
+        assert not self.design.parts, "a smooth part is not linear"
         posterior, scale = self._posterior, _deviation(self.targets)
         weights = [scale * factor * (rows.T @ posterior.weights) for _, rows, factor in self._linear()]
         return weights, float(self.targets.mean() + scale * posterior.constant)
@@ -173,14 +179,24 @@ class GaussianProcess(Model):
             if isinstance(basis, Shares)
         ]
 
-    def scaled_smooth(self) -> tuple[Floats, Floats, Floats]:
-        """Returns the smooth part: points in length scales [N, F], their weights [N], factors [F].
+    def bending(self) -> tuple[Floats, Floats]:
+        """Returns how a process that is smooth in the encoding bends, and along what.
 
-        Raw columns are multiplied with the factors to be in length scales.
+        The first is [F, F], the sum of `weight x x'` over training points, each in units of length
+        scales and times the amplitude; the second, [columns of the encoding, F], leads there.
         """
-        lengths = np.exp(-np.array(self.hyper.lengths))[self.design.groups]
-        points = self._posterior.training.smooth * lengths
-        return points, self._posterior.weights, self.design.smooth_scale * lengths
+        points, ways, way = [], [], self.design.smooth_from_encoding
+        training, parts = self._posterior.training, self.design.parts
+        for part, lengths, amplitude in zip(
+            parts, self.hyper.lengths_of(parts), self.hyper.smooth, strict=True
+        ):
+            if part.reach < 1:  # what is rough bends everywhere, along every column
+                continue
+            scale = np.exp(amplitude - lengths)[part.groups]
+            points.append(part.of(training.smooth) * scale)
+            ways.append(part.of(way) * scale)
+        joined = np.concatenate(points, axis=1)
+        return (joined * self._posterior.weights[:, None]).T @ joined, np.concatenate(ways, axis=1)
 
     @property
     def log_evidence(self) -> float:
@@ -215,7 +231,7 @@ class GaussianProcess(Model):
 
 def _training(design: Design, targets: Floats, spread: Floats) -> Training:
     standard = (targets - targets.mean()) / _deviation(targets)
-    return Training(design.smooth(design.training), design.groups, design.grams, standard, spread)
+    return Training(design.smooth(design.training), design.parts, design.grams, standard, spread)
 
 
 def _noise_scale(inputs: Inputs, training: Inputs) -> Floats:

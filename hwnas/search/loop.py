@@ -19,6 +19,7 @@ from hwnas.search.run_folder import Journal
 from hwnas.search.sample import first_sample, pairs_of
 from hwnas.search.settings import SearchSettings
 from hwnas.search.state import State
+from hwnas.search.telling import at_random, measure_what_tells
 from hwnas.search.truth import Accuracies, Evaluate, Latencies, Measure
 from hwnas.spaces import Candidates, Space
 
@@ -66,6 +67,10 @@ class Search:
         account = Account(state, self.watch)
         volumes = [account.measured(0)]
         fits = state.fit()
+        if measure_what_tells(
+            state.latencies, fits, state.goal, self.settings, self.space, state.known_front
+        ):
+            fits = state.fit()
         while (ended := _end(state, volumes)) is None:
             number = len(volumes)
             Round(state, account, number, fits).verify()
@@ -87,7 +92,7 @@ class Search:
             np.random.default_rng(settings.seed),
         )
         for one in state.latencies:
-            one.learn(one.runnable(sample))
+            one.learn(one.runnable(sample[: at_random(one, settings)]))
         within = refuse_hopeless(state.latencies, state.goal, settings, self.space)
         say_if_idle(state.latencies, state.goal, self.progress.say)
         state.set_references()

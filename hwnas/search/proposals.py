@@ -15,7 +15,7 @@ from hwnas.search.inner import Floats, Found, Ints, OnGeneration, Problem
 from hwnas.search.pareto import hypervolume
 from hwnas.search.pool import cost_figures
 from hwnas.search.settings import SearchSettings
-from hwnas.search.truth import FittedEnergy, TableFigure
+from hwnas.search.truth import FittedEnergy, FittedLatency, TableFigure
 from hwnas.spaces import Candidates, Pair, Space
 
 _COSTS = ("size_bytes", "peak_memory_bytes", "bitops")
@@ -94,7 +94,17 @@ class Inner:
         if exact is not None and len(exact.cost):
             best = hypervolume(np.stack([-exact.score, exact.cost], axis=1), self.reference)
             certificate = hypervolume(found.objectives, self.reference) / best if best > 0 else None
-        return Proposed(genome.decode(found.vectors), found.objectives, found.priced, certificate)
+        candidates = genome.decode(found.vectors)
+        rows = self._likely(candidates)
+        return Proposed(candidates[rows], found.objectives[rows], found.priced, certificate)
+
+    def _likely(self, candidates: Candidates) -> Ints:
+        """Returns the rows that keep the latency limit with the chance asked for; all where none does."""
+        limit, every = self.goal.latency_ms[self.device], np.arange(len(candidates))
+        if not isinstance(self.latency, FittedLatency) or not np.isfinite(limit) or not len(every):
+            return every
+        kept = np.flatnonzero(self.latency.bounds(candidates) <= limit)
+        return kept if len(kept) else every
 
     def price(self, vectors: Ints) -> tuple[Floats, Floats]:
         """Returns predicted objectives, and the shares by which limits are broken under the margins."""

@@ -60,8 +60,8 @@ class SearchSettings:
         inner_evaluations: candidates that a method prices by predictors for each proposal.
         initial_evaluations: candidates evaluated before the first proposal: extremes, compound
             scaling, and random ones.
-        profile_samples: candidates measured on each device before the first proposal; the initial
-            ones and more.
+        profile_samples: candidates measured on each device before the first proposal: the initial
+            ones, and more that are chosen where they tell most about the front.
         rounds: at most so many times: propose, measure and evaluate, refit.
         evaluations_per_round: candidates a round, shared by the devices.
         growth: where that is more, a round takes this share of what is evaluated already: later

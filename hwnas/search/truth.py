@@ -165,11 +165,13 @@ class Latencies:
             return self._tabled(every, truth, energy)
         model: ModelName = "linear" if additive else "auto"
         fitted = fit_and_score(every.space, every, truth, metric="latency_ms", model=model, seed=seed)
-        held_out = fitted.held_out.mean
-        ratios = self.values(every, "p95_ms") / held_out
+        held_out, p95_ms = fitted.held_out.mean, self.values(every, "p95_ms")
+        ratios = p95_ms / held_out
         spent = self._fit_energy(every, seed, miss_rate) if energy else None
         margin = widened(ratios, self.surprises, miss_rate)
-        return FittedLatency(fitted.predictor, fitted.score, truth, held_out, margin, spent)
+        over = upper_quantile(p95_ms / fitted.held_out.high, miss_rate)
+        over *= margin / upper_quantile(ratios, miss_rate)
+        return FittedLatency(fitted.predictor, fitted.score, truth, held_out, margin, spent, over)
 
     def _tabled(self, every: Candidates, truth: Floats, energy: bool) -> "FittedLatency":
         assert isinstance(self.device, SimulatedDevice)
@@ -272,6 +274,7 @@ class FittedLatency:
         margin: the quantile of measured p95 over predicted latency: a candidate whose prediction
             times the margin meets the target keeps it with the probability that was asked for.
         energy: None where energies do not matter.
+        over: the same quantile of measured p95 over the predictor's 95 % bound.
     """
 
     predictor: FittedPredictor | TableFigure
@@ -280,3 +283,14 @@ class FittedLatency:
     held_out: Floats
     margin: float
     energy: FittedEnergy | None = None
+    over: float = 1.0
+
+    def bounds(self, candidates: Candidates) -> Floats:
+        """Returns what p95 stays below [n] with the probability asked for: a chance constraint.
+
+        Unlike the margin, it is wide where the predictor is unsure of that very candidate, and
+        narrow where it is sure; it takes too long for every candidate that a search prices.
+        """
+        if isinstance(self.predictor, FittedPredictor):
+            return self.predictor.upper(candidates, 0.95) * self.over
+        return self.predictor.mean(candidates) * self.margin

@@ -3,6 +3,7 @@ import pytest
 
 from hwnas.errors import InputError
 from hwnas.predictors import FittedPredictor, distill, fit_predictor
+from hwnas.predictors.sources import Transferred
 from hwnas.spaces import FLOAT_BITS, Candidates, Space
 from tests.predictors.truth import drawn, true_accuracy, true_latency_ms
 
@@ -41,6 +42,22 @@ def test_processes_keep_their_order_and_their_bounds(demo: Space, mixed: bool) -
     ratio = (uppers[:, 0] / means[:, 0] - 1) / (latency.upper(fresh, 0.95) / latency.mean(fresh) - 1)
     assert 0.8 < np.median(ratio) < 1.25
     assert (uppers >= means - 1e-9).all()
+
+
+@pytest.mark.parametrize("model", ["physics", "gp"])
+def test_predictors_that_start_from_other_devices_keep_their_order_and_bounds(
+    demo: Space, model: str
+) -> None:
+    known, some = drawn(demo, 60, 0), drawn(demo, 20, 1)
+    sources = [fit_predictor(demo, known, true_latency_ms(known, seed)) for seed in (1, 2)]
+    latency = 0.7 * true_latency_ms(some, 1) + 0.4 * true_latency_ms(some, 2)
+    transferred = fit_predictor(demo, some, latency, model=model, sources=sources)
+    assert isinstance(transferred.physics, Transferred)
+    fast = distill(transferred, np.random.default_rng(0))
+    assert fast.kept[0] > 0.98
+    fresh = drawn(demo, 300, 2)
+    np.testing.assert_allclose(fast.means(fresh.genomes)[:, 0], transferred.mean(fresh), rtol=0.03)
+    np.testing.assert_allclose(fast.uppers(fresh.genomes)[:, 0], transferred.upper(fresh), rtol=0.05)
 
 
 def test_genomes_need_not_be_canonical(demo: Space) -> None:
