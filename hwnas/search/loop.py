@@ -13,7 +13,7 @@ from hwnas.search.feasible import refuse_hopeless, say_if_idle, usable_pairs
 from hwnas.search.genome import joined
 from hwnas.search.goal import Goal, reward
 from hwnas.search.inner import Floats, Found
-from hwnas.search.pareto import hypervolume, non_dominated, spread_subset
+from hwnas.search.pareto import gainful_subset, hypervolume, non_dominated, spread_subset
 from hwnas.search.pool import Pool, competing, cost_figures
 from hwnas.search.proposals import Inner, for_the_fleet
 from hwnas.search.result import Convergence, Fits, SearchResult, Status, Tally
@@ -152,7 +152,8 @@ class _Run:
             self.tally.priced += found.priced
             if found.certificate is not None:
                 self.tally.certificate[name] = found.certificate
-            picked = self._picked(found.candidates, found.objectives, share, [one])
+            known = self._expected_of_known(one, fits)
+            picked = self._picked(found.candidates, found.objectives, share, [one], known)
             proposals.append(picked)
             self._measure_proposals(one, picked, fits)
         if fleet:
@@ -183,9 +184,19 @@ class _Run:
         )
 
     def _picked(
-        self, candidates: Candidates, objectives: Floats, n: int, needed: Sequence[Latencies]
+        self,
+        candidates: Candidates,
+        objectives: Floats,
+        n: int,
+        needed: Sequence[Latencies],
+        expected: Floats | None = None,
     ) -> Candidates:
-        """Returns n of the expected front that are not known yet, far apart, or of the best rewards."""
+        """Returns n of the expected front that are not known yet.
+
+        Those of the best rewards where rewards are asked for; else those that add most to the
+        hypervolume of what is `expected` of the known ones, on the first of the devices `needed`;
+        else far apart.
+        """
         known = self.accuracies.known.keys()
         fresh = np.array(
             [key not in known or any(key not in one.known for one in needed) for key in candidates.ids],
@@ -201,7 +212,21 @@ class _Run:
             worth = reward(accuracy, objectives[:, at], target, soft)
             rows = np.argsort(-worth, kind="stable")[: 2 * n]
             candidates, objectives = candidates[rows], objectives[rows]
+        elif expected is not None and objectives.shape[1] == 2:
+            reference = self.references[needed[0].device.name]
+            return candidates[gainful_subset(objectives, expected, reference, n)]
         return candidates[spread_subset(objectives, n)]
+
+    def _expected_of_known(self, one: Latencies, fits: Fits) -> Floats:
+        """Objectives [k, m] of the known candidates within a device's limits, accuracies as predicted.
+
+        An accuracy on a few hundred images is uncertain by a point, and the best of many are those
+        that were lucky: beside them, no prediction would seem to gain anything.
+        """
+        pool = Pool.of(self.accuracies, [one])
+        objectives, _ = pool.points([one.device.name], self.goal)
+        objectives[:, self.goal.objectives.index("accuracy_top1")] = -fits.accuracy.mean(pool.candidates)
+        return objectives[~np.isnan(objectives).any(axis=1)]
 
     def _measure_proposals(self, one: Latencies, candidates: Candidates, fits: Fits) -> None:
         """Measures proposals of one device, and keeps how far predictions were off."""
