@@ -3,7 +3,8 @@
     python benchmarks/joint_bits.py [--supernet FILE] [--cache joint_bits.jsonl] [--seeds 5] [--budget 100]
 
 Three arms on an accelerator with bits of its own choice (bitfusion), each with the same budget of real
-evaluations (validation split, the first images), the same predictor and the same inner search:
+evaluations (validation split, the first images), the same first sample by the same rule, the same
+predictor, inner search and choice of proposals:
 
 - `uniform`: architectures alone, every layer at 8 bits;
 - `sequential`: architectures alone for half the budget, then the bits of four of the front's networks,
@@ -12,7 +13,9 @@ evaluations (validation split, the first images), the same predictor and the sam
 
 Latencies are the simulated device's own. Figures: hypervolume of what was evaluated, above chance accuracy
 and below the latency of the largest network at 8 bits; again with the fronts' accuracies on the test
-split. Evaluations are kept in the cache, which all arms and seeds share; the same command goes on.
+split, whose images no arm has seen. Evaluations are kept in the cache, which all arms and seeds share, as
+do processes that run side by side (--first-seed); the same command goes on. Where an arm asks for what
+another has evaluated, it counts in its budget all the same.
 """
 
 import argparse
@@ -29,14 +32,15 @@ from hwnas.predictors import fit_predictor
 from hwnas.profilers import get_device
 from hwnas.profilers.simulated import SimulatedDevice
 from hwnas.search.genome import Genome, joined
-from hwnas.search.pareto import hypervolume, non_dominated, spread_subset
+from hwnas.search.pareto import gainful_subset, hypervolume, non_dominated, spread_subset
+from hwnas.search.sample import first_sample
 from hwnas.spaces import Candidates
 from hwnas.supernet import Evaluator, demo_supernet_path, load_supernet
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 ARMS = ("uniform", "sequential", "joint")
-FIRST_SHARE, ROUND, PARENTS, CHILDREN, GENERATIONS, NETWORKS = 0.25, 12, 60, 240, 25, 4
+FIRST, ROUND, PARENTS, CHILDREN, GENERATIONS, NETWORKS = 20, 8, 60, 240, 25, 4
 
 
 class Truth:
@@ -45,13 +49,19 @@ class Truth:
     def __init__(self, evaluator: Evaluator, split: str, cache: Path) -> None:
         self._evaluator, self._split, self._cache = evaluator, split, cache
         self.known: dict[str, float] = {}
-        lines = cache.read_text().splitlines() if cache.exists() else []
+        self._read()
+
+    def _read(self) -> None:
+        """Takes what is in the cache, other processes' evaluations among it."""
+        lines = self._cache.read_text().splitlines() if self._cache.exists() else []
         for one in map(json.loads, lines):
-            if one["split"] == split:
+            if one["split"] == self._split:
                 self.known[one["id"]] = one["accuracy_top1"]
 
     def of(self, candidates: Candidates) -> Floats:
         """Returns the accuracy of each, percent."""
+        if any(key not in self.known for key in candidates.ids):
+            self._read()
         fresh = [row for row, key in enumerate(candidates.ids) if key not in self.known]
         for result in self._evaluator.stream(candidates[fresh], self._split) if fresh else ():
             self.known[result.id] = result.accuracy_top1
@@ -67,6 +77,7 @@ class Run:
 
     truth: Truth
     latency_of: Callable[[Candidates], Floats]
+    reference: Floats
     seed: int
     known: Candidates | None = None
 
@@ -100,7 +111,7 @@ class Run:
         while left > 0:
             have = 0 if self.known is None else len(self.known)
             if have == 0:
-                fresh = _first(genome, round(FIRST_SHARE * budget), rng)
+                fresh = first_sample(genome.space, genome.bits, FIRST, rng)[0][: min(FIRST, budget)]
             else:
                 fresh = self._proposed(genome, settled, min(left, ROUND), rng)
             if not len(fresh):
@@ -138,7 +149,8 @@ class Run:
         if not len(pool):
             return genome.decode(pool)
         rows = non_dominated(objectives)
-        picked = rows[spread_subset(objectives[rows], wanted)]
+        expected = np.stack([-predictor.mean(self.known), points[:, 1]], axis=1)
+        picked = rows[gainful_subset(objectives[rows], expected, self.reference, wanted)]
         if len(picked) < wanted:
             others = np.setdiff1d(np.arange(len(pool)), picked)
             more = others[_best(objectives[others], wanted - len(picked))] if len(others) else others
@@ -170,17 +182,6 @@ def joint(run: Run, genome: Genome, budget: int) -> None:
     run.search(genome, budget)
 
 
-def _first(genome: Genome, n: int, rng: np.random.Generator) -> Candidates:
-    """Both ends at the first pair, then random architectures: every second one at that pair throughout."""
-    space, (weights, activations) = genome.space, genome.bit_genes.allowed[0][0]
-    ends = space.genomes([space.smallest(), space.largest()])
-    mixed = genome.decode(genome.sample(n, rng))
-    plain = Candidates.of_genomes(space, space.sample_genomes(n, rng), weights, activations)
-    turns = np.arange(2 * n).reshape(2, -1).T.ravel()
-    drawn = Candidates.concatenate([mixed, plain])[turns]
-    return joined([Candidates.of_genomes(space, ends, weights, activations), drawn])[:n]
-
-
 def _children(parents: Ints, counts: Ints, rng: np.random.Generator) -> Ints:
     """Uniform crossover, then about two positions redrawn."""
     left, right = parents[rng.integers(0, len(parents), (2, CHILDREN))]
@@ -210,8 +211,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0, help="so that processes share the work")
     parser.add_argument("--budget", type=int, default=100)
-    parser.add_argument("--images", type=int, default=500)
-    parser.add_argument("--test-images", type=int, default=1000)
+    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--test-images", type=int, default=3000)
     asked = parser.parse_args()
     supernet, dataset = load_supernet(asked.supernet), get_dataset(asked.data)
     space, device = supernet.space, get_device(asked.device)
@@ -227,7 +228,7 @@ def main() -> None:
     volumes: dict[str, dict[str, list[float]]] = {split: {arm: [] for arm in ARMS} for split in truths}
     for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
         for arm, search in zip(ARMS, (uniform, sequential, joint), strict=True):
-            run = Run(truths["validate"], table.latency_ms, seed)
+            run = Run(truths["validate"], table.latency_ms, reference, seed)
             search(run, genome, asked.budget)
             assert run.known is not None
             front = run.known[non_dominated(run.points)]

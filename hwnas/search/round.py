@@ -9,7 +9,8 @@ from hwnas.search.account import Account
 from hwnas.search.genome import joined
 from hwnas.search.goal import reward
 from hwnas.search.inner import Floats
-from hwnas.search.pareto import spread_subset
+from hwnas.search.pareto import gainful_subset, spread_subset
+from hwnas.search.pool import Pool
 from hwnas.search.proposals import Inner, for_the_fleet
 from hwnas.search.result import Fits
 from hwnas.search.state import State
@@ -44,7 +45,8 @@ class Round:
             state.tally.priced += found.priced
             if found.certificate is not None:
                 state.tally.certificate[name] = found.certificate
-            picked = self._picked(found.candidates, found.objectives, share, [one])
+            known = self._expected_of_known(one)
+            picked = self._picked(found.candidates, found.objectives, share, [one], known)
             proposals.append(picked)
             self._measure(one, picked)
         if fleet:
@@ -74,9 +76,19 @@ class Round:
         )
 
     def _picked(
-        self, candidates: Candidates, objectives: Floats, n: int, needed: Sequence[Latencies]
+        self,
+        candidates: Candidates,
+        objectives: Floats,
+        n: int,
+        needed: Sequence[Latencies],
+        expected: Floats | None = None,
     ) -> Candidates:
-        """Returns n of the expected front that are not known yet, far apart, or of the best rewards."""
+        """Returns n of the expected front that are not known yet.
+
+        Those of the best rewards where rewards are asked for; else those that add most to the
+        hypervolume of what is `expected` of the known ones, on the first of the devices `needed`;
+        else far apart.
+        """
         state = self.state
         known = state.accuracies.known.keys()
         fresh = np.array(
@@ -93,7 +105,22 @@ class Round:
             worth = reward(accuracy, objectives[:, at], target, soft)
             rows = np.argsort(-worth, kind="stable")[: 2 * n]
             candidates, objectives = candidates[rows], objectives[rows]
+        elif expected is not None and objectives.shape[1] == 2:
+            reference = state.references[needed[0].device.name]
+            return candidates[gainful_subset(objectives, expected, reference, n)]
         return candidates[spread_subset(objectives, n)]
+
+    def _expected_of_known(self, one: Latencies) -> Floats:
+        """Objectives [k, m] of the known candidates within a device's limits, accuracies as predicted.
+
+        An accuracy on a few hundred images is uncertain by a point, and the best of many are those
+        that were lucky: beside them, no prediction would seem to gain anything.
+        """
+        goal = self.state.goal
+        pool = Pool.of(self.state.accuracies, [one])
+        objectives, _ = pool.points([one.device.name], goal)
+        objectives[:, goal.objectives.index("accuracy_top1")] = -self.fits.accuracy.mean(pool.candidates)
+        return objectives[~np.isnan(objectives).any(axis=1)]
 
     def _measure(self, one: Latencies, candidates: Candidates) -> None:
         """Measures proposals of one device, and keeps how far predictions were off."""

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hwnas.search.pareto import hypervolume, non_dominated, spread_subset
+from hwnas.search.pareto import gainful_subset, hypervolume, non_dominated, spread_subset
 
 points = arrays(np.float64, st.tuples(st.integers(0, 30), st.just(2)), elements=st.integers(0, 8).map(float))
 
@@ -47,3 +47,33 @@ def test_a_spread_subset_keeps_the_extremes(objectives: np.ndarray, n: int) -> N
     assert len(chosen) == len(set(chosen.tolist())) == min(n, len(objectives))
     if n >= 2 and len(objectives):
         assert objectives[chosen].min(axis=0).tolist() == objectives.min(axis=0).tolist()
+
+
+@given(points, points, st.integers(0, 12))
+def test_a_gainful_subset_takes_what_adds_most_each_time(
+    objectives: np.ndarray, known: np.ndarray, n: int
+) -> None:
+    reference = np.array([7.0, 7.0])
+    chosen = gainful_subset(objectives, known, reference, n)
+    assert len(chosen) == len(set(chosen.tolist())) == min(n, len(objectives))
+    front = known
+    for row in chosen:
+        grown = [
+            hypervolume(np.concatenate([front, objectives[[r]]]), reference) for r in range(len(objectives))
+        ]
+        front = np.concatenate([front, objectives[[row]]])
+        if max(grown) == hypervolume(front[:-1], reference):
+            break  # nothing adds anything: the rest is spread
+        assert hypervolume(front, reference) == max(grown)
+
+
+def test_a_gainful_subset_prefers_what_is_not_dominated_yet() -> None:
+    known = np.array([[-80.0, 1.0], [-90.0, 3.0]])
+    # Adds 5 x 1; adds 4 x 2; is dominated; adds 2 x 1 beyond the last.
+    objectives = np.array([[-85.0, 2.0], [-84.0, 1.0], [-79.0, 1.5], [-92.0, 3.0]])
+    assert gainful_subset(objectives, known, np.array([-10.0, 4.0]), 2).tolist() == [1, 3]
+
+
+def test_a_gainful_subset_without_anything_known_begins_with_the_largest_volume() -> None:
+    objectives = np.array([[-50.0, 1.0], [-90.0, 3.0]])
+    assert gainful_subset(objectives, np.zeros((0, 2)), np.array([-10.0, 4.0]), 1).tolist() == [0]
