@@ -1,8 +1,8 @@
 """RAPL's counters, recorded: what is added up, how they wrap, and what may go wrong."""
 
+import builtins
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -76,15 +76,15 @@ def test_a_counter_for_root_alone_is_a_refusal_that_says_how_to_allow_it(
     sysfs: Sysfs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = sysfs.rapl("intel-rapl:0", "package-0", 1)
-    plain = Path.read_text
+    plain = builtins.open
 
-    def read_text(self: Path, *args: object, **named: object) -> str:
-        if self == file:
-            raise PermissionError(13, "Permission denied", str(self))
-        return plain(self, *args, **named)  # type: ignore[arg-type]
+    def guarded(path: object, *args: object, **named: object) -> object:
+        if path == file:
+            raise PermissionError(13, "Permission denied", str(path))
+        return plain(path, *args, **named)  # type: ignore[call-overload]
 
     # The tests may run as root, whom no mode of a file keeps out.
-    monkeypatch.setattr(Path, "read_text", read_text)
+    monkeypatch.setattr(builtins, "open", guarded)
     reason = str(RaplMeter(sysfs.root).unavailable())
     assert "root only" in reason
     assert f"sudo chmod a+r {sysfs.root}/class/powercap/intel-rapl:*/energy_uj" in reason
