@@ -161,7 +161,7 @@ def train(asked: TrainOptions) -> None:
     import torch
 
     from hwnas.errors import HwnasError
-    from hwnas.supernet import load_supernet
+    from hwnas.supernet import read_info
     from hwnas.supernet.training.distributed import joined, process_device
 
     device = process_device(asked.torch_device)
@@ -179,8 +179,7 @@ def train(asked: TrainOptions) -> None:
             raise typer.Exit(error.exit_code) from error
         if group.rank:
             _leave()
-    info = load_supernet(asked.output).info
-    metrics = dict(info.metrics) if info else {}
+    metrics = dict(read_info(asked.output).metrics)
     if asked.as_json:
         print_json({"supernet": str(asked.output), "metrics": metrics})
     else:
