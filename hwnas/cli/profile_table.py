@@ -56,8 +56,8 @@ def list_missing(
     from hwnas.cli.output import print_json
     from hwnas.profilers.simulated import SimulatedDevice, TableModel
     from hwnas.profilers.tables.missing import missing_blocks, write_missing
-    from hwnas.profilers.tables.table import describe
     from hwnas.spaces import alike
+    from hwnas.spaces.layer import describe
 
     if not isinstance(device, SimulatedDevice) or not isinstance(device.model, TableModel):
         raise InputError(

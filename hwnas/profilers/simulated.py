@@ -22,9 +22,10 @@ from hwnas.profilers.machine.fingerprint import Fact, Fingerprint
 from hwnas.profilers.measurement import EnergySource, Failure, Kind, Measurement
 from hwnas.profilers.measuring.meter import Canary, GroupResult, Meter
 from hwnas.profilers.measuring.protocol import Protocol
-from hwnas.profilers.tables import BlockCost, BlockTable, block_key, describe
+from hwnas.profilers.tables import BlockCost, BlockTable, block_key
 from hwnas.profilers.tables.file import read_table, table_digest
 from hwnas.spaces import Layer, Network, Pair, Space, subject_key
+from hwnas.spaces.layer import describe
 
 BLOCK_LIST = "blocks.json"
 _LIST_VERSION = 1

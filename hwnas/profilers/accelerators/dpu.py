@@ -30,7 +30,6 @@ from hwnas.profilers.accelerators.accelerator import (
     Positive,
     Price,
     groups,
-    map_elements,
 )
 from hwnas.profilers.accelerators.shipped import shipped_fields
 from hwnas.spaces import Op, Pair
@@ -278,7 +277,7 @@ def _plane_cycles(op: Op, dpu: Dpu) -> int:
 
 def _traffic(op: Op, dpu: Dpu) -> int:
     parameters = op.weights + 4 * op.out_channels if op.weights else 0
-    return parameters + _moved(map_elements(op), dpu)
+    return parameters + _moved(op.map_elements, dpu)
 
 
 def _moved(map_bytes: int, dpu: Dpu) -> int:

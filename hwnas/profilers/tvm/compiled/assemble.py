@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hwnas.errors import InputError
 from hwnas.profilers.tvm.breakdown import step_ops
 from hwnas.profilers.tvm.compiled.cross import Link as Linker
-from hwnas.profilers.tvm.compiled.library import Library, describe
+from hwnas.profilers.tvm.compiled.library import Library
 from hwnas.profilers.tvm.intrinsics import prepare_tvm
 from hwnas.profilers.tvm.kernels.crossing import BYTE_BITS, Link, converts, links_of, runs_in_bytes
 from hwnas.profilers.tvm.kernels.emit import input_shape, layer_weights
@@ -30,6 +30,7 @@ from hwnas.profilers.tvm.kernels.int8.numbers import (
 from hwnas.profilers.tvm.kernels.int8.pieces import pieces_of
 from hwnas.profilers.tvm.kernels.plan import Plan, Step
 from hwnas.spaces import Layer, Network
+from hwnas.spaces.layer import describe
 
 _INPUT = 0
 
@@ -186,7 +187,7 @@ def _links(layers: Sequence[Layer], plan: Plan) -> list[Link]:
         if link.key not in plan:
             layer = link.layer
             raise InputError(
-                f"layer {layer.name} ({describe(layer)}, {layer.weight_bits} bits) has no compiled kernels: "
+                f"layer {layer.name} ({describe(layer)}) has no compiled kernels: "
                 "it is not of the space this device was opened for"
             )
     return links
