@@ -184,9 +184,9 @@ def _tvm(file: "TvmFile", space: Space) -> Device:
             address, space, name=file.name, target=target, threads=file.threads, schedules=schedules
         )
     if file.target is not None and file.target.kind == "cuda":
-        from hwnas.profilers.tvm.cuda import cuda_device
+        from hwnas.profilers.tvm.cuda import CudaTvm
 
-        return cuda_device(space, name=file.name, target=target, schedules=schedules)
+        return CudaTvm(space, name=file.name, target=target, schedules=schedules)
     from hwnas.profilers.tvm.device import TvmDevice
 
     return TvmDevice(

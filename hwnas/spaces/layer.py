@@ -15,13 +15,13 @@ Activation = Literal["none", "relu", "relu6", "h_swish", "h_sigmoid"]
 FLOAT_BITS = 32
 
 
-def make_divisible(value: float, divisor: int = 8) -> int:
-    """Returns the multiple of `divisor` nearest to `value`, at least 90 % of it.
+def make_divisible(value: float) -> int:
+    """Returns the multiple of eight nearest to `value`, at least eight and at least 90 % of it.
 
     Source: MobileNetV2 (Sandler et al., 2018), reference code; Once-for-All uses the same rule.
     """
-    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * value else rounded
+    rounded = max(8, int(value + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * value else rounded
 
 
 @dataclass(frozen=True)

@@ -76,15 +76,13 @@ class EnergyMeter(ABC):
 
 
 @contextmanager
-def integrated(
-    power_mw: Callable[[], float], interval_s: float, now: Callable[[], float] = time.perf_counter
-) -> Iterator[ReadEnergy]:
+def integrated(power_mw: Callable[[], float], interval_s: float) -> Iterator[ReadEnergy]:
     """Yields the energy of something that tells its power, polled in a thread.
 
     Between two readings power is taken for a straight line (trapezoid rule). An error of
     `power_mw` comes out of the next read.
     """
-    integral = Integral(power_mw, now)
+    integral = Integral(power_mw, time.perf_counter)
     stop = threading.Event()
 
     def poll() -> None:
