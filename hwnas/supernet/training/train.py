@@ -13,7 +13,7 @@ from hwnas.data import Dataset
 from hwnas.errors import InputError
 from hwnas.progress import Stopped
 from hwnas.spaces import FLOAT_BITS, Candidates, Space
-from hwnas.supernet.evaluation.evaluate import evaluate
+from hwnas.supernet.evaluation.evaluate import Evaluator
 from hwnas.supernet.info import SupernetInfo
 from hwnas.supernet.model import Supernet
 from hwnas.supernet.training.board import Board
@@ -260,7 +260,7 @@ def _metrics(supernet: Supernet, dataset: Dataset) -> dict[str, float]:
     space, bits = supernet.space, supernet.info.bits
     ends = [space.largest(), space.smallest()]
     parts = [Candidates.of_architectures(space, ends, one) for one in (FLOAT_BITS, *bits)]
-    results = iter(evaluate(supernet, Candidates.concatenate(parts), dataset))
+    results = iter(Evaluator(supernet, dataset).evaluate(Candidates.concatenate(parts)))
     return {
         f"accuracy_top1_{end}{suffix}": next(results).accuracy_top1
         for suffix in ("", *(f"_{one}_bits" for one in bits))
