@@ -54,7 +54,8 @@ def list_missing(
         InputError: a device whose costs do not come from a table.
     """
     from hwnas.cli.output import print_json
-    from hwnas.profilers.simulated import SimulatedDevice, TableModel
+    from hwnas.profilers.cost_models import TableModel
+    from hwnas.profilers.simulated import SimulatedDevice
     from hwnas.profilers.tables.missing import missing_blocks, write_missing
     from hwnas.spaces import alike
     from hwnas.spaces.layer import describe
