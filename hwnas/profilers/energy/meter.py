@@ -128,8 +128,7 @@ def number(path: Path) -> int:
         UnavailableError: it cannot be read, or holds something else.
     """
     try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            text = file.read(_MOST_CHARACTERS).strip()
+        text = _read(path)
     except PermissionError:
         raise
     except OSError as error:
@@ -138,6 +137,19 @@ def number(path: Path) -> int:
     if not re.fullmatch(r"[+-]?[0-9]{1,20}", text):
         raise UnavailableError(f"{path} must hold a whole number, but holds {text[:20]!r}")
     return int(text)
+
+
+def word(path: Path) -> str:
+    """Returns the text that a file of sysfs holds, such as a name; empty where it cannot be read."""
+    try:
+        return _read(path)
+    except OSError:
+        return ""
+
+
+def _read(path: Path) -> str:
+    with open(path, encoding="ascii", errors="replace") as file:
+        return file.read(_MOST_CHARACTERS).strip()
 
 
 def _moves(read: ReadEnergy) -> bool:

@@ -1,6 +1,5 @@
 """Accuracies of candidates cut out of a supernet, each recalibrated and under its own bits."""
 
-import os
 import threading
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from hwnas.data import Dataset
 from hwnas.errors import InputError
+from hwnas.profilers.machine.processor import cores_here
 from hwnas.progress import Stopped, following
 from hwnas.spaces import Architecture, BitwidthPolicy, Candidates, Layer, Network
 from hwnas.supernet.calibrate import calibrated
@@ -93,7 +93,7 @@ class Evaluator:
             torch_device=usable_torch_device(torch_device),
         )
         on_cpu = torch.device(self.settings.torch_device).type == "cpu"
-        self._workers = workers or (len(os.sched_getaffinity(0)) if on_cpu else 1)
+        self._workers = workers or (len(cores_here()) if on_cpu else 1)
         self._images = SizedImages(dataset, keep_bytes, self.settings.torch_device)
 
     def recalibrated(self, architecture: Architecture) -> Subnet:
