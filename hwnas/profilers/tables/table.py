@@ -30,7 +30,7 @@ class BlockCost:
 
 
 def block_key(layer: Layer) -> Layer:
-    """Returns the layer as tables know it: no name, no bits where there are no weights, `norm` aside."""
+    """Returns the layer as tables know it: no name, no `norm`, and no bits where it has no weights."""
     if layer.quantizable:
         return replace(layer, name="", norm=True)
     return replace(layer, name="", norm=True, weight_bits=FLOAT_BITS, activation_bits=FLOAT_BITS)

@@ -145,7 +145,7 @@ class CudaTvm(Device):
         return TvmDevice(self.space).canary()
 
     def remarks(self, artefact: Path) -> Remarks:
-        """Returns that kernels are not tuned, where none is."""
+        """Returns that no kernel is tuned, where that is so."""
         if self.pack.schedules:
             return Remarks()
         return Remarks({"tuned_flops_percent": 0.0}, ("no schedules are tuned for this GPU",))
