@@ -59,7 +59,7 @@ def run(request: "Request", device: "Device", space: "Space", progress: "Progres
     """
     from hwnas.cli.profile_energy import energy_of
     from hwnas.cli.profile_show import result_of
-    from hwnas.cli.profile_table import block_table_of
+    from hwnas.cli.profile_table import Measured, block_table_of
     from hwnas.predictors import fit_and_score
     from hwnas.predictors.places import known_predictors, predictor_path
     from hwnas.profilers import Protocol, Store, default_store_path
@@ -103,7 +103,8 @@ def run(request: "Request", device: "Device", space: "Space", progress: "Progres
         if request.table_out:
             left_s = None if request.budget_s is None else request.budget_s - (time.monotonic() - begun)
             rest = replace(request, budget_s=left_s)
-            result["table"] = block_table_of(device, candidates, taken, store, protocol, rest, progress)
+            networks = Measured(device, candidates, taken, store, protocol, progress)
+            result["table"] = block_table_of(networks, rest)
     return result
 
 
