@@ -209,17 +209,6 @@ def get_dpu(board: str) -> Dpu:
     return Dpu.model_validate(shipped_fields(f"fpga-{board}-dpu"))
 
 
-def with_size(dpu: Dpu, size: str) -> Dpu:
-    """Returns the description with a DPU of another size in its place, all else equal.
-
-    Raises:
-        InputError: no such size (with the nearest name).
-    """
-    if size not in SIZES:
-        raise unknown_name("DPU size", size, SIZES)
-    return dpu.model_copy(update=dict(zip(_SIZED, SIZES[size], strict=True)))
-
-
 def latency_ms(ops: Sequence[Op], dpu: Dpu) -> float:
     """Returns the time of one image through operations that run one after the other on one core."""
     return sum(_times_ms(ops, dpu))
