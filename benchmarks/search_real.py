@@ -21,7 +21,8 @@ from search_truths import exact, fit_accuracy, macs, macs_tables, read_accuracie
 from hwnas.predictors import fit_predictor
 from hwnas.predictors.features import encoding
 from hwnas.profilers import Device, Measurement
-from hwnas.profilers.simulated import SimulatedDevice, TableModel
+from hwnas.profilers.cost_models import TableModel
+from hwnas.profilers.simulated import SimulatedDevice
 from hwnas.profilers.tables import BlockCost, BlockTable, block_key
 from hwnas.progress import Silent
 from hwnas.search.genome import Genome

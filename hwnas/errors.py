@@ -51,3 +51,8 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return InputError(f"unknown {what} '{name}': {hint}known: {', '.join(names) or 'none'}")
+
+
+def first_line(error: Exception) -> str:
+    """Returns the first line of what a library's error says, its kind where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -27,12 +27,12 @@ Value = TypeVar("Value")
 
 # No file of ours that is read whole comes near it; one that does would only fill the memory.
 MAX_FILE_BYTES = 256 * 2**20
-# Of JSON, a value of three characters takes up to 72 bytes: so much of it, 0.8 GiB.
+# A JSON value of three characters takes up to 72 bytes of memory, so that a file of this size takes 0.8 GiB.
 MAX_JSON_BYTES = 32 * 2**20
 _BLOCK_BYTES = 2**22
-# More than what a library that failed may have left of the room.
+# More room than a library that failed for want of it may have left free.
 _PROBE_BYTES = 2**18
-# Of temporary folders, and of all that is temporary.
+# How names of temporary folders begin, and how those of all that is temporary end.
 _FOLDER, _ENDING = "hwnas-", ".tmp"
 # Where a number may be too large for 64 bits; most texts have none, and are read faster for it.
 _LARGE = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{19}")
@@ -99,7 +99,7 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def _locked_temporary(path: Path) -> tuple[int, Path]:
-    """A new file beside `path`, locked for as long as the handle is open: its writer lives."""
+    """Makes a file beside `path`, locked as long as the handle is open, which says that its writer lives."""
     while True:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_ENDING, dir=path.parent)
         if _holds(handle):
@@ -119,7 +119,7 @@ def _refuses(handle: int) -> OSError | None:
 
 
 def _holds(handle: int) -> bool:
-    """Locks what was just made; whether no other process took it for left behind before that."""
+    """Locks what was just made; returns whether it is still there: others may have cleared it before."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -170,9 +170,9 @@ def read_bytes(path: Path, what: str, most_bytes: int = MAX_FILE_BYTES) -> bytes
     """Returns the content of a file, which may be a pipe.
 
     Args:
-        path: of the file.
-        what: it is, for messages.
-        most_bytes: that are read before it is refused.
+        path: the file.
+        what: what it is, for messages.
+        most_bytes: a file of more is refused.
 
     Raises:
         InputError: it is missing, cannot be read, or is larger.

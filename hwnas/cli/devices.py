@@ -21,7 +21,9 @@ def devices(
         str | None,
         typer.Argument(help="One device, with its facts: a name, or your own FILE.yaml.", show_default=False),
     ] = None,
-    space: Annotated[str, typer.Option("--space", help="Usable for this space?")] = "demo",
+    space: Annotated[
+        str, typer.Option("--space", help="The space whose networks devices are to run.")
+    ] = "demo",
     as_yaml: Annotated[
         bool, typer.Option("--yaml", help="Print the device as a YAML file, to start your own from.")
     ] = False,

@@ -1,84 +1,110 @@
 """`hwnas export`: files of a front's models, through the gate."""
 
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwnas.cli.options import Json, SupernetFile, dataset_for, opened_supernet, usable_device
+from hwnas.cli.fields import fields_as_options
+from hwnas.cli.options import Json, StoreFile, SupernetFile, dataset_for, opened_supernet, usable_device
 from hwnas.cli.output import print_json, print_table, say, showing_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from hwnas.data import Dataset
+    from hwnas.export.finish import Finish
+    from hwnas.export.settle import Settled
     from hwnas.profilers import Device
     from hwnas.search.front import Member
     from hwnas.spaces import Space
+    from hwnas.supernet import Supernet
 
 EXAMPLE = "hwnas export runs/demo-25ms --select knee -o models"
 
 
-def export(
-    run: Annotated[Path, typer.Argument(help="A run folder that `hwnas search` made.")],
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """The options of `hwnas export`."""
+
+    run: Annotated[Path, typer.Argument(help="A run folder that `hwnas search` made.", show_default=False)]
     select: Annotated[
         list[str] | None,
         typer.Option("--select", help="knee, fastest, best, all, or an ID; may be repeated."),
-    ] = None,
+    ] = None
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for the files; without it RUN/exported.")
-    ] = None,
+    ] = None
     formats: Annotated[
         list[str] | None,
         typer.Option(
             "--format",
             help="Files beside model.onnx: onnx, onnx-qdq, onnx-int4, qonnx, torch, tvm; may be repeated.",
         ),
-    ] = None,
-    supernet: SupernetFile = None,
-    as_json: Json = False,
-) -> None:
+    ] = None
+    supernet: SupernetFile = None
+    store: StoreFile = None
+    as_json: Json = False
+
+
+@fields_as_options
+def export(asked: ExportOptions) -> None:
     """Writes chosen models of a run, checks them against the supernet, and measures them on their device."""
-    from hwnas.export.finish import Finish
     from hwnas.export.formats import checked_formats
-    from hwnas.export.select import select as chosen_of
+    from hwnas.export.select import select
     from hwnas.files import read_json
+    from hwnas.search.front import read_front
+
+    run, formats = asked.run, checked_formats(asked.formats or [])
+    front = read_front(run)
+    members = select(front.members, asked.select or ["all"])
+    opened = opened_supernet(asked.supernet)
+    config = read_json(run / "config.json", "run configuration")
+    dataset = dataset_for(_field(config, "data", run), opened)
+    _need_supernet(_field(config, "supernet", run), opened.digest(), run, asked.supernet)
+    devices = _devices(members, opened.space, _definitions(config, run))
+    folder = asked.output or run / "exported"
+    with _finishing(folder, opened, dataset, devices, formats, asked.store) as finish:
+        final = finish.run(front.with_members(tuple(members)))
+    _show(final, folder, asked.as_json)
+
+
+@contextmanager
+def _finishing(
+    folder: Path,
+    supernet: "Supernet",
+    dataset: "Dataset",
+    devices: "Sequence[Device]",
+    formats: "Sequence[str]",
+    store: Path | None,
+) -> "Iterator[Finish]":
+    """Yields what writes and measures models in a folder that is held until the end."""
+    from hwnas.export.finish import Finish
     from hwnas.profilers import Protocol, Store, default_store_path
     from hwnas.profilers.profile import canary_reference_ms
-    from hwnas.search.front import read_front
     from hwnas.search.run_folder import Journal, locked_folder
     from hwnas.supernet import Evaluator
 
-    wanted_formats = checked_formats(formats or [])
-    front = read_front(run)
-    members = chosen_of(front.members, select or ["all"])
-    opened = opened_supernet(supernet)
-    config = read_json(run / "config.json", "run configuration")
-    data = _field(config, "data", run)
-    _need_supernet(_field(config, "supernet", run), opened.digest(), run, supernet)
-    definitions = _definitions(config, run)
-    folder = output or run / "exported"
     with (
         showing_progress() as progress,
         locked_folder(folder),
-        Store(default_store_path()) as opened_store,
+        Store(store or default_store_path()) as known,
+        closing(Journal(folder / "journal.jsonl")) as journal,
     ):
-        journal = Journal(folder / "journal.jsonl")
-        try:
-            final = Finish(
-                space=opened.space,
-                devices=_devices(members, opened.space, definitions),
-                evaluator=Evaluator(opened, dataset_for(data, opened)),
-                supernet_digest=opened.digest(),
-                folder=folder,
-                journal=journal,
-                progress=progress,
-                protocol=Protocol(),
-                canary_reference_ms=lambda device: canary_reference_ms(device, opened_store),
-                formats=wanted_formats,
-            ).run(front.with_members(tuple(members)))
-        finally:
-            journal.close()
-    _show(final, folder, as_json)
+        yield Finish(
+            space=supernet.space,
+            devices=devices,
+            evaluator=Evaluator(supernet, dataset),
+            supernet_digest=supernet.digest(),
+            folder=folder,
+            journal=journal,
+            progress=progress,
+            protocol=Protocol(),
+            canary_reference_ms=lambda device: canary_reference_ms(device, known),
+            formats=formats,
+        )
 
 
 def _need_supernet(wanted: str, digest: str, run: Path, given: Path | None) -> None:
@@ -91,7 +117,7 @@ def _need_supernet(wanted: str, digest: str, run: Path, given: Path | None) -> N
         )
 
 
-def _show(final: Any, folder: Path, as_json: bool) -> None:
+def _show(final: "Settled", folder: Path, as_json: bool) -> None:
     from hwnas.units import format_time_ms
 
     if as_json:
@@ -103,6 +129,7 @@ def _show(final: Any, folder: Path, as_json: bool) -> None:
     for member in final.members:
         latency = member.latency_ms[member.deploy_on]
         place = folder / "models" / member.id
+        assert member.accuracy_top1_test is not None, "the gate has tested every file"
         test = member.accuracy_top1_test["value"]
         rows.append([member.id, member.deploy_on, f"{test:.2f}", format_time_ms(latency["value"]), place])
     print_table(["model", "deploy on", "test %", "latency", "files"], rows)

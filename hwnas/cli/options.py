@@ -68,14 +68,11 @@ def usable_device(
     Raises:
         InputError: no such device, or not usable here; the message says what would make it so.
     """
-    from hwnas.errors import UnavailableError
     from hwnas.profilers.registry import device_of_definition, get_device
 
     described = (definitions or {}).get(name)
     device = get_device(name, space) if described is None else device_of_definition(described, space)
-    reason = device.unavailable()
-    if reason:
-        raise UnavailableError(f"device '{name}' is not usable here: {reason}")
+    device.need_usable()
     return device
 
 

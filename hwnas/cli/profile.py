@@ -27,7 +27,10 @@ class ProfileOptions:
         str | None, typer.Option("--budget", help="Begin no new group after this time, such as 10min.")
     ] = None
     bits: Annotated[
-        str | None, typer.Option("--bits", help="Bitwidths to draw from, such as 32,8; all it runs.")
+        str | None,
+        typer.Option(
+            "--bits", help="Bitwidths to draw from, such as 32,8; without it all that the device runs."
+        ),
     ] = None
     energy: Annotated[
         str | None,

@@ -19,7 +19,7 @@ _FEW = 40
 _CHOSEN_FROM = 1000
 
 
-class Tally:
+class _Counter:
     """A listener that passes on what it hears and counts the networks measured.
 
     Attributes:
@@ -59,7 +59,7 @@ def run(request: "Request", device: "Device", space: "Space", progress: "Progres
     """
     from hwnas.cli.profile_energy import energy_of
     from hwnas.cli.profile_show import result_of
-    from hwnas.cli.profile_table import block_table_of
+    from hwnas.cli.profile_table import Measured, block_table_of
     from hwnas.predictors import fit_and_score
     from hwnas.predictors.places import known_predictors, predictor_path
     from hwnas.profilers import Protocol, Store, default_store_path
@@ -72,9 +72,9 @@ def run(request: "Request", device: "Device", space: "Space", progress: "Progres
     protocol = Protocol(energy=None if isinstance(energy, EnergyModel) else energy)
     sources = known_predictors(device, space, request.store) if request.samples <= _FEW else []
     candidates = _sampled(device, space, request)
-    tally, begun = Tally(progress), time.monotonic()
+    counted, begun = _Counter(progress), time.monotonic()
     with Store(request.store or default_store_path()) as store:
-        taken = _measured(device, candidates, store, protocol, request, tally)
+        taken = _measured(device, candidates, store, protocol, request, counted)
         spent_s = time.monotonic() - begun
         candidates = candidates[: len(taken)]
         if isinstance(energy, EnergyModel):
@@ -89,9 +89,9 @@ def run(request: "Request", device: "Device", space: "Space", progress: "Progres
         order = sorted(range(len(values)), key=lambda row: values[row])
         middle = order[len(order) // 2]
         result = result_of(request, device, candidates, taken, order, fitted.score) | {
-            "newly_measured": tally.measured,
-            "repeated": tally.repeated,
-            "groups": tally.groups,
+            "newly_measured": counted.measured,
+            "repeated": counted.repeated,
+            "groups": counted.groups,
             "seconds": round(spent_s, 1),
             "predictor": str(path),
             "model": fitted.predictor.model,
@@ -103,7 +103,8 @@ def run(request: "Request", device: "Device", space: "Space", progress: "Progres
         if request.table_out:
             left_s = None if request.budget_s is None else request.budget_s - (time.monotonic() - begun)
             rest = replace(request, budget_s=left_s)
-            result["table"] = block_table_of(device, candidates, taken, store, protocol, rest, progress)
+            networks = Measured(device, candidates, taken, store, protocol, progress)
+            result["table"] = block_table_of(networks, rest)
     return result
 
 

@@ -1,6 +1,6 @@
 """Block tables of `hwnas profile`: one taken in is checked, one asked for is measured and written."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,10 +54,11 @@ def list_missing(
         InputError: a device whose costs do not come from a table.
     """
     from hwnas.cli.output import print_json
-    from hwnas.profilers.simulated import SimulatedDevice, TableModel
+    from hwnas.profilers.cost_models import TableModel
+    from hwnas.profilers.simulated import SimulatedDevice
     from hwnas.profilers.tables.missing import missing_blocks, write_missing
-    from hwnas.profilers.tables.table import describe
     from hwnas.spaces import alike
+    from hwnas.spaces.layer import describe
 
     if not isinstance(device, SimulatedDevice) or not isinstance(device.model, TableModel):
         raise InputError(
@@ -77,19 +78,35 @@ def list_missing(
         say("fill in latency_ms, then add these rows to the table")
 
 
-def block_table_of(
-    device: "Device",
-    candidates: "Candidates",
-    taken: "list[Measurement]",
-    store: "Store",
-    protocol: "Protocol",
-    request: "Request",
-    progress: "Progress",
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Measured:
+    """Whole networks that were measured, and what with.
+
+    Attributes:
+        candidates: n networks.
+        taken: their measurements, in order.
+    """
+
+    device: "Device"
+    candidates: "Candidates"
+    taken: "list[Measurement]"
+    store: "Store"
+    protocol: "Protocol"
+    progress: "Progress"
+
+    @property
+    def latency_ms(self) -> "NDArray[np.float64]":
+        """The latencies of the networks [n]."""
+        import numpy as np
+
+        return np.array([one.latency_ms for one in self.taken])
+
+
+def block_table_of(networks: Measured, request: "Request") -> dict[str, Any]:
     """Writes the block table of a device to `request.table_out`; returns what there is to say of it.
 
     A device that is a table or a model has it at once. On a real one every block is measured alone,
-    and the sums are compared with the whole networks in `taken`.
+    and the sums are compared with the whole networks.
 
     Raises:
         InputError: the budget ended before all blocks were measured; what was is in the store.
@@ -97,13 +114,13 @@ def block_table_of(
     from hwnas.profilers.simulated import SimulatedDevice
     from hwnas.profilers.tables.file import write_table
 
-    path = request.table_out
+    device, path = networks.device, request.table_out
     assert path is not None
     if isinstance(device, SimulatedDevice):
-        table = device.table(candidates.space)
+        table = device.table(networks.candidates.space)
         figures: dict[str, Any] = {}
     else:
-        table, figures = _measured(device, candidates, taken, store, protocol, request, progress)
+        table, figures = _measured(networks, request)
     write_table(path, table)
     return {
         "path": str(path),
@@ -112,33 +129,24 @@ def block_table_of(
     } | figures
 
 
-def _measured(
-    device: "Device",
-    candidates: "Candidates",
-    taken: "list[Measurement]",
-    store: "Store",
-    protocol: "Protocol",
-    request: "Request",
-    progress: "Progress",
-) -> "tuple[BlockTable, dict[str, Any]]":
+def _measured(networks: Measured, request: "Request") -> "tuple[BlockTable, dict[str, Any]]":
     """The table measured block by block, and how well sums and a fitted additive model predict networks."""
-    import numpy as np
-
     from hwnas.predictors import fit_and_score
     from hwnas.profilers.profile import measure_chains
     from hwnas.profilers.tables.blocks import Validity, block_plan, block_table, checked_table
 
+    device, candidates, measured_ms = networks.device, networks.candidates, networks.latency_ms
     plan = block_plan(device, candidates.space, request.bits)
-    progress.say(
+    networks.progress.say(
         f"block mode: {len(plan.alone)} blocks alone and {len(plan.joints)} pairs, about "
         f"{_forecast(len(plan.chains))} for those that the store does not know"
     )
     measured = measure_chains(
         device,
         plan.chains,
-        store,
-        replace(protocol, energy=None),
-        progress,
+        networks.store,
+        replace(networks.protocol, energy=None),
+        networks.progress,
         again=request.again,
         budget_s=request.budget_s,
     )
@@ -147,8 +155,7 @@ def _measured(
             f"--budget ended with {len(measured)} of {len(plan.chains)} blocks and pairs measured, so "
             f"{request.table_out} is not written; repeat the command to go on"
         )
-    measured_ms = np.array([one.latency_ms for one in taken])
-    noise_percent = _noise_percent(device, candidates, measured_ms, store, protocol, progress)
+    noise_percent = _noise_percent(networks)
     table, sums = checked_table(block_table(device, plan, measured), candidates, measured_ms, noise_percent)
     score = fit_and_score(candidates.space, candidates, measured_ms, model="linear", seed=request.seed).score
     assert score.mape_percent is not None, "no latency is zero"
@@ -194,21 +201,16 @@ def _forecast(num_chains: int) -> str:
     return format_time_ms(1e3 * _SECONDS_A_CHAIN * num_chains)
 
 
-def _noise_percent(
-    device: "Device",
-    candidates: "Candidates",
-    measured_ms: "NDArray[np.float64]",
-    store: "Store",
-    protocol: "Protocol",
-    progress: "Progress",
-) -> float:
+def _noise_percent(networks: Measured) -> float:
     """How far a second measurement of some of the networks lies from the first."""
     import numpy as np
 
     from hwnas.profilers.profile import profile
     from hwnas.profilers.tables.blocks import repeat_noise_percent, repeated_rows
 
-    rows = repeated_rows(measured_ms)
-    progress.say(f"measuring {len(rows)} of the networks once more, for the repeat noise")
-    second = profile(device, candidates[rows], store, protocol, progress, again=True)
-    return repeat_noise_percent(measured_ms[rows], np.array([one.latency_ms for one in second]))
+    first_ms = networks.latency_ms
+    rows = repeated_rows(first_ms)
+    networks.progress.say(f"measuring {len(rows)} of the networks once more, for the repeat noise")
+    some = networks.candidates[rows]
+    second = profile(networks.device, some, networks.store, networks.protocol, networks.progress, again=True)
+    return repeat_noise_percent(first_ms[rows], np.array([one.latency_ms for one in second]))

@@ -49,10 +49,13 @@ class SearchOptions:
     supernet: SupernetFile = None
     data: Data = "digits"
     bits: Annotated[
-        str | None, typer.Option("--bits", help="Bitwidths to choose from, such as 32,8; all a device runs.")
+        str | None,
+        typer.Option(
+            "--bits", help="Bitwidths to choose from, such as 32,8; without it all that a device runs."
+        ),
     ] = None
     target_energy: Annotated[
-        str | None, typer.Option("--target-energy", help="No model takes more an image, such as 3mJ.")
+        str | None, typer.Option("--target-energy", help="No model takes more energy an image, such as 3mJ.")
     ] = None
     max_size: Annotated[
         str | None, typer.Option("--max-size", help="No model's packed weights are larger, such as 1MB.")
@@ -64,7 +67,7 @@ class SearchOptions:
         str | None,
         typer.Option(
             "--objectives",
-            help="Two to four of accuracy, latency, energy, size, memory, bitops; accuracy,latency.",
+            help="Two to four of accuracy, latency, energy, size, memory, bitops; without it the first two.",
         ),
     ] = None
     soft: Annotated[
@@ -74,7 +77,10 @@ class SearchOptions:
         float, typer.Option("--soft-alpha", help="Exponent of latency over target within the target.")
     ] = -0.07
     soft_beta: Annotated[
-        float, typer.Option("--soft-beta", help="Exponent beyond it; 0 and -1 are the hard variant.")
+        float,
+        typer.Option(
+            "--soft-beta", help="Exponent beyond the target; alpha 0 and beta -1 are the hard variant."
+        ),
     ] = -0.07
     accuracy_predictor: Annotated[
         Path | None,
@@ -84,7 +90,7 @@ class SearchOptions:
         list[str] | None,
         typer.Option(
             "--latency-predictor",
-            help="Latencies from this file, or FILE=4ms; may be repeated, with the above.",
+            help="With the above: latencies from this file, or with a target FILE=4ms; may be repeated.",
         ),
     ] = None
     output: Annotated[

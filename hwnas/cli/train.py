@@ -63,7 +63,10 @@ class TrainOptions:
     ] = None
     learned_steps: Annotated[
         bool | None,
-        typer.Option("--learned-steps", help="Learn its step sizes (LSQ) beside the weights."),
+        typer.Option(
+            "--learned-steps",
+            help="In quantization-aware training, learn step sizes (LSQ) beside the weights.",
+        ),
     ] = None
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="Passes over the train split, over all phases.")
@@ -73,18 +76,19 @@ class TrainOptions:
     ] = None
     subnets: Annotated[
         int | None,
-        typer.Option("--subnets", min=0, help="Networks a step beside the largest and the smallest."),
+        typer.Option("--subnets", min=0, help="Subnets a step beside the largest and the smallest."),
     ] = None
     optimizer: Annotated[str | None, typer.Option("--optimizer", help="adamw, sgd or muon.")] = None
     learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", help="The highest of the first phase.")
+        float | None, typer.Option("--learning-rate", help="The highest learning rate of the first phase.")
     ] = None
     matrix_rate: Annotated[
         float | None,
-        typer.Option("--matrix-rate", help="Of muon: its learning rate over that of the rest."),
+        typer.Option("--matrix-rate", help="Muon's learning rate over that of all other weights."),
     ] = None
     warmup_epochs: Annotated[
-        float | None, typer.Option("--warmup-epochs", help="In which it rises, in the first phase.")
+        float | None,
+        typer.Option("--warmup-epochs", help="Epochs in which the learning rate rises, in the first phase."),
     ] = None
     weight_decay: Annotated[
         float | None, typer.Option("--weight-decay", help="Of weights; biases and norms have none.")
@@ -118,13 +122,15 @@ class TrainOptions:
         int | None, typer.Option("--rand-augment", help="RandAugment operations an image; 0 for none.")
     ] = None
     rand_augment_magnitude: Annotated[
-        int | None, typer.Option("--rand-augment-magnitude", help="Of these operations, 1 to 29.")
+        int | None,
+        typer.Option("--rand-augment-magnitude", help="Magnitude of RandAugment's operations, from 1 to 29."),
     ] = None
     torch_device: Annotated[
         str, typer.Option("--torch-device", help="cpu, cuda, cuda:1; auto takes a GPU where there is one.")
     ] = "auto"
     workers: Annotated[
-        int | None, typer.Option("--workers", min=0, help="Processes that decode images; else chosen.")
+        int | None,
+        typer.Option("--workers", min=0, help="Processes that decode images; without it as many as pay."),
     ] = None
     tensorboard: Annotated[
         Path | None, typer.Option("--tensorboard", help="A folder to write figures for TensorBoard to.")
@@ -161,7 +167,7 @@ def train(asked: TrainOptions) -> None:
     import torch
 
     from hwnas.errors import HwnasError
-    from hwnas.supernet import load_supernet
+    from hwnas.supernet import read_info
     from hwnas.supernet.training.distributed import joined, process_device
 
     device = process_device(asked.torch_device)
@@ -179,8 +185,7 @@ def train(asked: TrainOptions) -> None:
             raise typer.Exit(error.exit_code) from error
         if group.rank:
             _leave()
-    info = load_supernet(asked.output).info
-    metrics = dict(info.metrics) if info else {}
+    metrics = dict(read_info(asked.output).metrics)
     if asked.as_json:
         print_json({"supernet": str(asked.output), "metrics": metrics})
     else:

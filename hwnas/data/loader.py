@@ -1,6 +1,5 @@
 """Images in a given order, decoded ahead by worker processes where that pays."""
 
-import os
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -11,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from hwnas.data.dataset import Split
 from hwnas.errors import InputError
+from hwnas.profilers.machine.processor import cores_here
 
 _MOST_WORKERS = 8
 _AHEAD = 4  # batches that each worker prepares
@@ -36,7 +36,7 @@ def load(
         InputError: an image cannot be read.
     """
     if workers is None:
-        workers = min(_MOST_WORKERS, len(os.sched_getaffinity(0))) if split.from_files else 0
+        workers = min(_MOST_WORKERS, len(cores_here())) if split.from_files else 0
     wanted = _Wanted(split)
     if workers == 0:
         made: Iterable[tuple[Tensor, Tensor] | InputError] = (wanted[indices] for indices in chosen)

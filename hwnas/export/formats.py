@@ -135,11 +135,14 @@ def _tvm(network: Network, space: Space, path: Path) -> None:
     import tempfile
 
     from hwnas.profilers import get_device
+    from hwnas.profilers.tvm.compiled.library import has_linker
 
     device = get_device("cpu", space)
     reason = device.unavailable()
     if reason:
         raise InputError(f"tvm: {reason}")
+    if not has_linker():  # what `cpu` then runs is no file that could be handed on
+        raise InputError("tvm: a library needs a C compiler, and there is none here; apt install gcc")
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         device.build(network, Path(folder)).replace(path)
 

@@ -1,6 +1,5 @@
 """The gate: a file leaves only if it computes what the module computed."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.errors import InputError
+from hwnas.errors import InputError, first_line
+from hwnas.profilers.machine.processor import cores_here
 from hwnas.spaces import INPUT
 
 Floats = NDArray[np.float32]
@@ -97,18 +97,12 @@ def file_logits(model: Path | bytes, threads: int | None = None) -> OnImages:
 
     try:
         # Threads that wait asleep: on a busy machine, spinning ones lose more than they gain.
-        session = open_session(model, threads or _cores(), spinning=False)
+        session = open_session(model, threads or len(cores_here()), spinning=False)
     except Exception as error:  # onnxruntime's errors have no common root
-        line = str(error).splitlines()[0]
-        raise InputError(
-            f"ONNX Runtime does not load {model if isinstance(model, Path) else 'it'}: {line}"
-        ) from error
+        which = model if isinstance(model, Path) else "it"
+        raise InputError(f"ONNX Runtime does not load {which}: {first_line(error)}") from error
 
     def run(images: Floats) -> Floats:
         return np.asarray(session.run(None, {INPUT: images})[0], np.float32)
 
     return run
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

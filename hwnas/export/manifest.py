@@ -17,7 +17,11 @@ from hwnas.version import __version__
 MANIFEST = "manifest.json"
 _VERSION = 1
 _BLOCK_BYTES = 2**22
-_PACKAGES = ("numpy", "torch", "onnx", "onnxruntime", "apache-tvm")
+# Of what computes and of what chooses; where a GPU is used, ONNX Runtime goes by its other name.
+_PACKAGES = (
+    *("numpy", "torch", "onnx", "onnxruntime", "onnxruntime-gpu", "apache-tvm"),
+    *("pymoo", "scikit-learn", "xgboost"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +133,7 @@ def check_files(folder: Path) -> list[str]:
 
 
 def versions() -> dict[str, str]:
-    """Returns the versions of hwnas, Python and the packages that made the files."""
+    """Returns the versions of hwnas, Python and the packages that made the files, of those installed."""
     found = {"hwnas": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx
 
-from hwnas.errors import InputError
+from hwnas.errors import InputError, first_line
 from hwnas.export.onnx_scan import check_parts
 from hwnas.files import read_bytes, replacing
 from hwnas.profilers.onnx.model import Dialect, onnx_model
@@ -71,7 +71,7 @@ def read_onnx(path: Path) -> OnnxFile:
         if not model.graph.node:
             raise ValueError("it has no graph")
     except Exception as error:  # protobuf's error belongs to a package that is not ours to depend on
-        raise InputError(f"{path} is not an ONNX file, or a torn one: {_first_line(error)}") from error
+        raise InputError(f"{path} is not an ONNX file, or a torn one: {first_line(error)}") from error
     if model.functions or model.training_info:
         raise InputError(
             f"{path} must hold a graph alone, but has functions or training of its own, which may take the "
@@ -86,7 +86,7 @@ def read_onnx(path: Path) -> OnnxFile:
     try:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # the checker's own errors have no common root
-        raise InputError(f"{path} is not a valid ONNX model: {_first_line(error)}") from error
+        raise InputError(f"{path} is not a valid ONNX model: {first_line(error)}") from error
     return OnnxFile(path, content, model, _metadata(path, model))
 
 
@@ -112,8 +112,3 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
             yield from (attribute.t, *attribute.tensors)
             for inner in (attribute.g, *attribute.graphs):
                 yield from _tensors(inner)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -3,32 +3,30 @@
 import csv
 import io
 import platform
-import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hwnas.export.manifest import versions
 from hwnas.files import write_json, write_text
 from hwnas.profilers import Device
 from hwnas.search.baselines import Margin
 from hwnas.search.result import SearchResult
 
-_PACKAGES = ("torch", "numpy", "pymoo", "onnx", "onnxruntime", "apache-tvm", "scikit-learn", "xgboost")
-
 
 def write_environment(folder: Path, devices: Sequence[Device], command: Sequence[str]) -> None:
     """Writes `environment.json`: what the run was started with and on."""
+    packages = versions()
     write_json(
         folder / "environment.json",
         {
             "command": list(command),
-            "hwnas": version("hwnas"),
-            "python": sys.version.split()[0],
+            "hwnas": packages.pop("hwnas"),
+            "python": packages.pop("python"),
             "platform": platform.platform(),
-            "packages": {name: version(name) for name in _PACKAGES},
+            "packages": packages,
             "devices": {device.name: dict(device.fingerprint().facts) for device in devices},
         },
     )

@@ -190,10 +190,4 @@ def _kind_of_work(op: Op) -> str:
 
 
 def _moved(layer: Layer) -> Sequence[float]:
-    return [sum(map(moved_elements, layer.ops)), sum(op.weights for op in layer.ops)]
-
-
-def moved_elements(op: Op) -> int:
-    """Returns the activation elements that an operation reads and writes."""
-    read = op.in_channels * op.in_size_px**2 * (2 if op.kind == "add" else 1)
-    return read + op.out_channels * op.out_size_px**2
+    return [sum(op.map_elements for op in layer.ops), sum(op.weights for op in layer.ops)]

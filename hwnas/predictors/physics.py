@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hwnas.predictors.features import TOTALS, Floats, moved_elements
+from hwnas.predictors.features import TOTALS, Floats
 from hwnas.spaces import FLOAT_BITS, Candidates, Op
 
 _PRICED = ("launches", "se", "convolution", "depthwise", "activation_bytes", "weight_bytes")
@@ -109,7 +109,7 @@ def op_columns(op: Op) -> list[float]:
     """Returns the priced columns of one operation, elements standing where bytes will."""
     depthwise = op.kind == "depthwise"
     macs = [0, op.macs] if depthwise else [op.macs, 0]
-    return [1, op.kind == "scale", *macs, moved_elements(op), op.weights]
+    return [1, op.kind == "scale", *macs, op.map_elements, op.weights]
 
 
 def fit_physics(totals: Floats, values: Floats) -> Physics:

@@ -62,7 +62,7 @@ class Breakdown:
         return asdict(self) | {"shares": [asdict(one) for one in self.shares]}
 
 
-def breakdown(device: Device, layers: Sequence[Layer], protocol: Protocol | None = None) -> Breakdown | None:
+def breakdown(device: Device, layers: Sequence[Layer]) -> Breakdown | None:
     """Returns where the time of a network goes on a device; None where the device cannot tell.
 
     Raises:
@@ -70,7 +70,7 @@ def breakdown(device: Device, layers: Sequence[Layer], protocol: Protocol | None
     """
     with temporary_folder() as folder:
         artefact = device.build(random_network(layers), folder)
-        with device.meter(protocol or Protocol()) as meter:
+        with device.meter(Protocol()) as meter:
             found = meter.breakdown(artefact)
     return None if found is None else broken_down(layers, *found)
 

@@ -1,22 +1,22 @@
 """The contract of a device: a named thing that runs networks, and how it is asked for its times."""
 
-import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, final
 
-from hwnas.errors import InputError, MeasurementError, UnavailableError
+from hwnas.errors import InputError, UnavailableError
 from hwnas.files import temporary_folder
 from hwnas.profilers.energy.settings import EnergySettings, MeterName
 from hwnas.profilers.machine.fingerprint import Fingerprint
 from hwnas.profilers.measurement import Failure, Kind, Measurement
 from hwnas.profilers.measuring.canary import canary_network
+from hwnas.profilers.measuring.groups import Group, failed, parted, results_of
 from hwnas.profilers.measuring.meter import Canary, GroupResult, Meter
 from hwnas.profilers.measuring.protocol import Protocol
 from hwnas.profilers.memory import PlannedMemory
@@ -178,8 +178,7 @@ class Device(ABC):
         Raises:
             MeasurementError: an artefact failed twice.
         """
-        groups = (Group(list(part), part) for part in _parts(artefacts, protocol))
-        found = self._measure(groups, protocol, None, canary_reference_ms)
+        found = self._measure(parted(artefacts, protocol), protocol, None, canary_reference_ms)
         return [found[subject] for subject in artefacts]
 
     @final
@@ -202,7 +201,7 @@ class Device(ABC):
     @final
     def _measure(
         self,
-        groups: "Iterator[Group]",
+        groups: Iterator[Group],
         protocol: Protocol,
         on_group: Callable[[GroupResult], None] | None,
         reference_ms: float | None,
@@ -219,7 +218,7 @@ class Device(ABC):
         ):
             # Built when there is something to measure.
             canary = cache(lambda: self._built_canary(folder, reference_ms))
-            for group, result in following(_results(groups, meter, canary, pool), asked):
+            for group, result in following(results_of(groups, meter, canary, pool), asked):
                 marked = tuple(self._remarked(one, group) for one in result.measurements)
                 group.clear()
                 found |= {one.subject: one for one in marked}
@@ -239,7 +238,7 @@ class Device(ABC):
         return Canary(self.build(network, folder), reference_ms) if network else None
 
     @final
-    def _remarked(self, one: Measurement, group: "Group") -> Measurement:
+    def _remarked(self, one: Measurement, group: Group) -> Measurement:
         remarks = self.remarks(group.artefacts[one.subject])
         return replace(
             one,
@@ -248,7 +247,7 @@ class Device(ABC):
         )
 
     @final
-    def _build_group(self, networks: Iterator[Network], home: Path, protocol: Protocol) -> "Group":
+    def _build_group(self, networks: Iterator[Network], home: Path, protocol: Protocol) -> Group:
         """The next networks in order, each distinct one built in a new folder at home."""
         folder = Path(tempfile.mkdtemp(dir=home))
         group = Group([], {}, folder)
@@ -264,85 +263,3 @@ class Device(ABC):
                 group.artefacts[network.key] = path = self.build(network, place)
                 size_bytes += path.stat().st_size
         return group
-
-
-@dataclass(frozen=True)
-class Group:
-    """Artefacts that are measured together.
-
-    Attributes:
-        subjects: their keys, one may stand twice.
-        artefacts: by subject key.
-        folder: where they lie, if they are only there to be measured.
-    """
-
-    subjects: list[str]
-    artefacts: dict[str, Path]
-    folder: Path | None = None
-
-    def clear(self) -> None:
-        """Removes what was only there to be measured."""
-        if self.folder:
-            shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def failed(device: str, failures: list[Failure]) -> MeasurementError:
-    """Returns the error for subjects that could not be measured; it names the first few."""
-    shown = "; ".join(f"{one.subject[:10]}: {one.reason}" for one in failures[:3])
-    more = f" (and {len(failures) - 3} more)" if len(failures) > 3 else ""
-    return MeasurementError(f"device '{device}' failed on {len(failures)} of its subjects: {shown}{more}")
-
-
-def _results(
-    groups: Iterator[Group], meter: Meter, built_canary: Callable[[], Canary | None], pool: Executor
-) -> Iterator[tuple[Group, GroupResult]]:
-    """Each group with its result, as they are done; as many are measured at once as the meter can.
-
-    Groups are built while others are measured only where the meter asks for several: a build
-    disturbs what is measured on the same machine. Stopped, thrown into it, has it take no more.
-    """
-    running: dict[Future[GroupResult], Group] = {}
-    reference_ms: float | None = None
-    stopped: Stopped | None = None
-    try:
-        for group in groups:
-            canary = built_canary()
-            if canary and canary.reference_ms is None:
-                canary = replace(canary, reference_ms=reference_ms)
-            if meter.parallel == 1 or (canary and canary.reference_ms is None):
-                result = meter.measure(group.artefacts, canary)
-                yield group, result
-                if reference_ms is None and result.measurements:
-                    reference_ms = result.measurements[0].canary_reference_ms
-                continue
-            running[pool.submit(meter.measure, group.artefacts, canary)] = group
-            if len(running) >= meter.parallel:
-                yield from _finished(running)
-    except Stopped as wish:
-        stopped = wish
-    while running:
-        try:
-            yield from _finished(running)
-        except Stopped as wish:
-            stopped = wish
-    if stopped:
-        raise stopped
-
-
-def _finished(running: dict[Future[GroupResult], Group]) -> Iterator[tuple[Group, GroupResult]]:
-    """Waits for at least one; takes those that are done."""
-    for future in wait(running, return_when=FIRST_COMPLETED).done:
-        yield running.pop(future), future.result()
-
-
-def _parts(artefacts: Mapping[str, Path], protocol: Protocol) -> Iterator[dict[str, Path]]:
-    group: dict[str, Path] = {}
-    size_bytes = 0
-    for subject, path in artefacts.items():
-        if group and (len(group) >= protocol.group_size or size_bytes >= protocol.group_bytes):
-            yield group
-            group, size_bytes = {}, 0
-        group[subject] = path
-        size_bytes += path.stat().st_size if path.exists() else 0
-    if group:
-        yield group

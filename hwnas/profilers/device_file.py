@@ -1,6 +1,5 @@
 """Devices that users describe: a YAML file, or the same fields as JSON."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +11,7 @@ from hwnas.profilers.accelerators.bitfusion import BitFusion
 from hwnas.profilers.accelerators.dpu import Dpu
 from hwnas.profilers.description import DeviceFile, Section
 from hwnas.profilers.machine.placement import Placement, Provider
+from hwnas.profilers.machine.processor import cores_here
 from hwnas.spaces.mobilenet_recipe import refused, shown
 from hwnas.spaces.yaml_model import Lines, file_error, read_yaml_text, validated
 from hwnas.spaces.yaml_text import parse_yaml, yaml_lines
@@ -46,7 +46,7 @@ class _Local(DeviceFile):
     @model_validator(mode="after")
     def _fits_this_machine(self) -> "_Local":
         if self.is_here:
-            usable = _cores_here()
+            usable = cores_here()
             if self.threads > len(usable):
                 raise refused(
                     f"must be at most {len(usable)}, the cores this process may use, but got {self.threads}",
@@ -236,9 +236,3 @@ def device_yaml(file: DeviceFile) -> str:
 def placement(file: OnnxRuntimeFile | TorchFile) -> Placement:
     """Returns where the device runs."""
     return Placement(provider=file.provider, threads=file.threads, batch=file.batch, cores=file.cores)
-
-
-def _cores_here() -> list[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))

@@ -143,13 +143,15 @@ def _opened(file: "DeviceFile", space: Space | None) -> Device:
 
         device = TorchDevice(file.name, files.placement(file), file.compile)
     elif isinstance(file, files.TableFile):
-        from hwnas.profilers.simulated import SimulatedDevice, TableModel
+        from hwnas.profilers.cost_models import TableModel
+        from hwnas.profilers.simulated import SimulatedDevice
         from hwnas.profilers.tables.file import read_table
 
         device = SimulatedDevice(file.name, TableModel(read_table(Path(file.table))))
     else:
         from hwnas.profilers.accelerators.accelerator import Accelerator
-        from hwnas.profilers.simulated import AcceleratorModel, SimulatedDevice
+        from hwnas.profilers.cost_models import AcceleratorModel
+        from hwnas.profilers.simulated import SimulatedDevice
 
         assert isinstance(file, Accelerator)
         device = SimulatedDevice(file.name, AcceleratorModel(file))
@@ -184,9 +186,9 @@ def _tvm(file: "TvmFile", space: Space) -> Device:
             address, space, name=file.name, target=target, threads=file.threads, schedules=schedules
         )
     if file.target is not None and file.target.kind == "cuda":
-        from hwnas.profilers.tvm.cuda import cuda_device
+        from hwnas.profilers.tvm.cuda import CudaTvm
 
-        return cuda_device(space, name=file.name, target=target, schedules=schedules)
+        return CudaTvm(space, name=file.name, target=target, schedules=schedules)
     from hwnas.profilers.tvm.device import TvmDevice
 
     return TvmDevice(

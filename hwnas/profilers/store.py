@@ -258,7 +258,7 @@ class Store:
             yield self._connection
             self._connection.execute("COMMIT")
         except BaseException:
-            # Of a full disk SQLite has taken back what was begun by itself.
+            # On a full disk SQLite has rolled back by itself.
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise

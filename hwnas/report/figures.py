@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from hwnas.report.forms import Figure, Model, Progress, Scored
+from hwnas.report.forms import Convergence, Figure, Model, Scored
 from hwnas.report.fronts import device_plots, front_plots
 from hwnas.report.plot import Mark, Plot, Series, Shape, keys, number
 from hwnas.report.run import Run
@@ -50,7 +50,7 @@ def convergence_plots(run: Run) -> list[Plot]:
         series = [
             line
             for n, device in enumerate(devices)
-            for line in _progress_series(rows, device, n, stage == "measured")
+            for line in _convergence_series(rows, device, n, stage == "measured")
         ]
         label = f"{heading}: hypervolume from {number(rows[0].hypervolume)} to {number(rows[-1].hypervolume)}"
         plots.append(Plot(f"convergence-{stage}", heading, label, x_label, "hypervolume, % x ms", series))
@@ -155,7 +155,9 @@ def _score_words(scored: Scored, is_accuracy: bool) -> str:
     return ", ".join(words)
 
 
-def _progress_series(rows: Sequence[Progress], device: str, colour: int, measured: bool) -> list[Series]:
+def _convergence_series(
+    rows: Sequence[Convergence], device: str, colour: int, measured: bool
+) -> list[Series]:
     """One line a device; a line each round where predictors, refitted, begin again."""
     here = [row for row in rows if row.device == device]
     rounds = (
@@ -166,7 +168,7 @@ def _progress_series(rows: Sequence[Progress], device: str, colour: int, measure
     return [
         Series(
             device or "all devices",
-            [_progress_mark(row) for row in part],
+            [_convergence_mark(row) for row in part],
             colour,
             joined=True,
             stepped=measured,
@@ -177,7 +179,7 @@ def _progress_series(rows: Sequence[Progress], device: str, colour: int, measure
     ]
 
 
-def _progress_mark(row: Progress) -> Mark:
+def _convergence_mark(row: Convergence) -> Mark:
     where = f"{row.device}, " if row.device else ""
     return Mark(
         row.evaluations,

@@ -222,7 +222,7 @@ class Scored(_Part):
 
 
 @dataclass(frozen=True)
-class Progress:
+class Convergence:
     """One row of convergence.csv.
 
     Attributes:

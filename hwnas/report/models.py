@@ -16,7 +16,10 @@ from hwnas.spaces import FLOAT_BITS
 from hwnas.units import format_size_bytes
 
 # What is in the folder of an exported model and worth a link, in this order.
-_MODEL_FILES = ("model.onnx", "model.so", "model.pt", "manifest.json")
+MODEL_FILES = (
+    *("model.onnx", "model-int4.onnx", "model-qonnx.onnx", "model.so", "model.tar", "model-tvm.so"),
+    *("model.pt2", "manifest.json"),
+)
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,7 @@ def _bits_words(model: Model) -> str:
 def _files(model: Model, folder: Path) -> dict[str, str]:
     """The files of a model that are there: name, and address from the run folder."""
     place = folder / "models" / model.id
-    return {file: f"models/{quote(model.id)}/{file}" for file in _MODEL_FILES if (place / file).is_file()}
+    return {file: f"models/{quote(model.id)}/{file}" for file in MODEL_FILES if (place / file).is_file()}
 
 
 def _file_links(model: Model, folder: Path) -> list[Html]:

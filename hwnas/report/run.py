@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from hwnas.errors import InputError
 from hwnas.files import MAX_JSON_BYTES, read_bytes, read_json
-from hwnas.report.forms import LARGE, Baseline, Front, Progress, Scored
+from hwnas.report.forms import LARGE, Baseline, Convergence, Front, Scored
 
 # Short rows are filled up to the header: with a million columns they would fill the memory.
 _MOST_COLUMNS, _MOST_ROWS = 100, 100_000
@@ -26,7 +26,7 @@ class Run:
 
     folder: Path
     front: Front
-    convergence: tuple[Progress, ...]
+    convergence: tuple[Convergence, ...]
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
     baselines: Mapping[str, Baseline]
@@ -45,7 +45,7 @@ def read_run(folder: Path) -> Run:
     return Run(
         folder=folder,
         front=_parsed(folder / "front.json", Front),
-        convergence=_progress(folder / "convergence.csv"),
+        convergence=_convergence(folder / "convergence.csv"),
         config=_parsed(folder / "config.json", dict[str, Any]),
         environment=_parsed(folder / "environment.json", dict[str, Any]),
         baselines=_parsed(baselines, dict[str, Baseline]) if baselines.exists() else {},
@@ -66,7 +66,7 @@ def _parsed(path: Path, form: type[ParsedModel]) -> ParsedModel:
         ) from error
 
 
-def _progress(path: Path) -> tuple[Progress, ...]:
+def _convergence(path: Path) -> tuple[Convergence, ...]:
     content = io.BytesIO(read_bytes(path, "run file", MAX_JSON_BYTES))
     rows: list[dict[str, str | None]] = []
     try:
@@ -79,16 +79,16 @@ def _progress(path: Path) -> tuple[Progress, ...]:
             rows.append(row)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"run file {path} is not a CSV file: {error}") from error
-    return tuple(_progress_row(path, number, row) for number, row in enumerate(rows, 2))
+    return tuple(_convergence_row(path, number, row) for number, row in enumerate(rows, 2))
 
 
-def _progress_row(path: Path, number: int, row: Mapping[str, str | None]) -> Progress:
+def _convergence_row(path: Path, number: int, row: Mapping[str, str | None]) -> Convergence:
     try:
         hypervolume = float(row["hypervolume"] or "")
         evaluations = int(row["evaluations"] or "")
         if not (math.isfinite(hypervolume) and max(abs(hypervolume), abs(evaluations)) < LARGE):
             raise ValueError
-        return Progress(
+        return Convergence(
             evaluations=evaluations,
             hypervolume=hypervolume,
             stage=row.get("stage") or "measured",

@@ -55,7 +55,6 @@ def exact_front(
     num_variables: int,
     *,
     outer: int | None = None,
-    cost_limit: float = np.inf,
 ) -> ExactFront:
     """Returns the exact front of the sums of factors.
 
@@ -67,10 +66,9 @@ def exact_front(
         num_variables: numbers in `Factor.variables` are below it.
         outer: a variable that nearly all factors share, such as the image size: its choices are
             solved one by one and their fronts merged, which takes less memory and no more time.
-        cost_limit: assignments of a higher cost are left out.
 
     Raises:
-        ValueError: no combination is allowed within the limit.
+        ValueError: no combination is allowed.
 
     Source: the scheme of multiobjective dynamic programming (Villarreal and Karwan, 1981) with
     variable elimination over the chain (Rollon and Larrosa, 2006).
@@ -80,14 +78,14 @@ def exact_front(
     parts = []
     for value in values:
         chosen = [_sliced(factor, outer, value) for factor in factors]
-        part = _Fold(chosen, num_variables, cost_limit).front()
+        part = _Fold(chosen, num_variables).front()
         if outer is not None and value is not None:
             part.choices[:, outer] = value
         parts.append(part)
     cost = np.concatenate([part.cost for part in parts])
     score = np.concatenate([part.score for part in parts])
     if not len(cost):
-        raise ValueError("no combination is allowed within the limit")
+        raise ValueError("no combination is allowed")
     rows = non_dominated_pairs(cost, score)
     choices = np.concatenate([part.choices for part in parts])
     return ExactFront(choices[rows], cost[rows], score[rows])
@@ -117,13 +115,9 @@ _State = tuple[int, ...]
 class _Fold:
     """One run over the factors; states are the assignments of variables that are still open."""
 
-    def __init__(self, factors: Sequence[Factor], num_variables: int, cost_limit: float) -> None:
+    def __init__(self, factors: Sequence[Factor], num_variables: int) -> None:
         self.factors = factors
         self.num_variables = num_variables
-        self.limit = cost_limit
-        least = [_least(factor.cost) for factor in factors]
-        # The cheapest way to go on after each factor.
-        self.rest = np.append(np.cumsum(least[::-1])[::-1][1:], 0.0)
 
     def front(self) -> ExactFront:
         steps: list[_Step] = []
@@ -131,7 +125,7 @@ class _Fold:
         states: dict[_State, _Points] = {(): _Points(np.zeros(1), np.zeros(1), *np.zeros((2, 1), np.int64))}
         for number, factor in enumerate(self.factors):
             later = {v for other in self.factors[number + 1 :] for v in other.variables}
-            states, step, open_now = self._folded(states, factor, open_now, later, self.rest[number])
+            states, step, open_now = self._folded(states, factor, open_now, later)
             steps.append(step)
         points = states.get((), None)
         if points is None:
@@ -144,7 +138,6 @@ class _Fold:
         factor: Factor,
         open_now: tuple[int, ...],
         later: set[int],
-        rest: float,
     ) -> tuple[dict[_State, _Points], _Step, tuple[int, ...]]:
         new = tuple(v for v in factor.variables if v not in open_now)
         shape = [factor.cost.shape[factor.variables.index(v)] for v in new]
@@ -162,11 +155,7 @@ class _Fold:
                 best = allowed[non_dominated_pairs(cost[allowed], score[allowed])]
                 joined.setdefault(key, []).append(_sums(points, cost, score, best, offset))
             offset += len(points.cost)
-        folded = {}
-        for key, parts in joined.items():
-            pruned = self._pruned(parts, rest)
-            if len(pruned.cost):
-                folded[key] = pruned
+        folded = {key: _pruned(parts) for key, parts in joined.items()}
         every = list(folded.values())
         empty = np.zeros(0, np.int64)
         step = _Step(
@@ -191,19 +180,6 @@ class _Fold:
             found = dict(zip([new[at] for at in kept], part, strict=True))
             yield tuple(known[v] if v in known else found[v] for v in kept_open), np.array(members)
 
-    def _pruned(self, parts: list[_Points], rest: float) -> _Points:
-        points = _Points(
-            np.concatenate([part.cost for part in parts]),
-            np.concatenate([part.score for part in parts]),
-            np.concatenate([part.parent for part in parts]),
-            np.concatenate([part.combo for part in parts]),
-        )
-        rows = non_dominated_pairs(points.cost, points.score)
-        if np.isfinite(self.limit):
-            # Rounding may put a sum on either side of the limit; the slack keeps those of equal sums.
-            rows = rows[points.cost[rows] + rest <= self.limit * (1 + 1e-12)]
-        return _Points(points.cost[rows], points.score[rows], points.parent[rows], points.combo[rows])
-
     def _choices(self, steps: list[_Step], n: int) -> Ints:
         """Walks every member back to its assignment."""
         choices = np.zeros((n, self.num_variables), dtype=np.int64)
@@ -212,6 +188,13 @@ class _Fold:
             choices[:, list(step.new)] = step.values[step.combo[rows]]
             rows = step.parent[rows]
         return choices
+
+
+def _pruned(parts: Sequence[_Points]) -> _Points:
+    """The points of all parts that no other dominates."""
+    cost, score, parent, combo = map(np.concatenate, zip(*parts, strict=True))
+    rows = non_dominated_pairs(cost, score)
+    return _Points(cost[rows], score[rows], parent[rows], combo[rows])
 
 
 def _sums(points: _Points, cost: Floats, score: Floats, combos: Ints, offset: int) -> _Points:
@@ -250,7 +233,3 @@ def _counts(factors: Sequence[Factor], num_variables: int) -> list[int]:
             assert counts[variable] in (1, count), "a variable has one number of choices"
             counts[variable] = count
     return counts
-
-
-def _least(table: Floats) -> float:
-    return float(np.nanmin(table)) if not np.isnan(table).all() else np.inf

@@ -6,7 +6,7 @@ import numpy as np
 
 from hwnas.errors import InfeasibleError, InputError
 from hwnas.profilers.device import Device
-from hwnas.search.genome import Genome, joined
+from hwnas.search.genome import Genome, cheapest_and_random, joined
 from hwnas.search.goal import LIMIT_OPTIONS, Goal
 from hwnas.search.inner import Floats
 from hwnas.search.pool import cost_figures
@@ -83,10 +83,7 @@ def _figures(one: Latencies) -> dict[str, Floats]:
 
 def _learn_nearest(one: Latencies, goal: Goal, settings: SearchSettings, space: Space) -> None:
     """Measures the candidates that the predictors expect to break the limits least."""
-    genome, rng = Genome(space, one.pairs), np.random.default_rng(settings.seed)
-    ends = np.zeros((2, len(genome.choice_counts)), dtype=np.int64)
-    ends[1, len(space.genes) :] = genome.choice_counts[len(space.genes) :] - 1
-    drawn = genome.decode(np.concatenate([genome.canonical(ends), genome.sample(_DRAWN, rng)]))
+    drawn = cheapest_and_random(Genome(space, one.pairs), _DRAWN, np.random.default_rng(settings.seed))
     drawn = drawn[drawn.first_of_each()]
     fitted = one.fit(settings.seed, settings.miss_rate, energy=goal.needs_energy)
     latency = fitted.predictor.mean(drawn)

@@ -17,7 +17,7 @@ from hwnas.files import checked, read_json, write_json, write_text
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _OF_LATENCIES = ("p95", "kind")
-# A figure with its kind and its interval: {"value", "kind", ...} as design of front.json has it.
+# A figure with its kind and its interval, as front.json holds it: {"value", "kind", ...}.
 Figure = Mapping[str, Any]
 
 

@@ -62,6 +62,14 @@ class Genome:
         return self.encode(Candidates.of_genomes(self.space, genes, *self.bit_genes.sample(n, rng)))
 
 
+def cheapest_and_random(genome: Genome, n: int, rng: np.random.Generator) -> Candidates:
+    """Returns the smallest architecture at the first and at the last bits, and n random candidates."""
+    num_genes, counts = len(genome.space.genes), genome.choice_counts
+    ends = np.zeros((2, len(counts)), dtype=np.int64)
+    ends[1, num_genes:] = counts[num_genes:] - 1
+    return genome.decode(np.concatenate([genome.canonical(ends), genome.sample(n, rng)]))
+
+
 def joined(parts: Sequence[Candidates]) -> Candidates:
     """Returns the distinct candidates of all parts, each at its first place."""
     every = Candidates.concatenate(parts)

@@ -11,7 +11,7 @@ from hwnas.progress import Progress
 from hwnas.search.expected import Expectation, PredictedDevice, expected_members
 from hwnas.search.fleet import fleet_of
 from hwnas.search.front import Front, Member
-from hwnas.search.genome import Genome
+from hwnas.search.genome import Genome, cheapest_and_random
 from hwnas.search.goal import LIMIT_OPTIONS, Goal
 from hwnas.search.inner import Floats, Found
 from hwnas.search.pareto import hypervolume, non_dominated, spread_subset
@@ -111,11 +111,8 @@ class PredictedSearch:
         """What to say where nothing is expected to keep the limits."""
         ranked = []
         for name, device in self.devices.items():
-            genome = Genome(self.space, device.pairs)
             rng = np.random.default_rng(self.settings.seed)
-            ends = np.zeros((2, len(genome.choice_counts)), dtype=np.int64)
-            ends[1, len(self.space.genes) :] = genome.choice_counts[len(self.space.genes) :] - 1
-            drawn = genome.decode(np.concatenate([genome.canonical(ends), genome.sample(2000, rng)]))
+            drawn = cheapest_and_random(Genome(self.space, device.pairs), 2000, rng)
             figures, goal = expected[name].bounds(drawn), expected[name].goal
             worst = goal.excess(figures, name).max(axis=1)
             row = int(worst.argmin())

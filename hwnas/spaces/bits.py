@@ -89,7 +89,7 @@ class BitGenes:
         return np.array([count for _, count, _ in self._positions], dtype=np.int64)
 
     def decode(self, vectors: Ints) -> tuple[Ints, Ints]:
-        """Returns weight and activation bits [n, slots] of vectors [n, length]; 32 without weights."""
+        """Returns the bits [n, slots] of weights and of activations of vectors [n, length]; 32 where none."""
         chosen = np.zeros((len(vectors), len(self.allowed)), dtype=np.int64)
         for column, (group, _, stride) in enumerate(self._positions):
             chosen[:, group] += vectors[:, column] * stride
@@ -131,7 +131,7 @@ class BitGenes:
         return self._of_choices(chosen)
 
     def fitted(self, candidates: Candidates) -> tuple[Ints, Ints]:
-        """Returns the bits [n, slots] of the nearest policies that these genes can say: see `encode`."""
+        """Returns the bits [n, slots] of the nearest policies that these genes can express: see `encode`."""
         return self.decode(self.encode(candidates))
 
     def _shares(self, every: Sequence[Pair], n: int, rng: np.random.Generator) -> NDArray[np.float64]:

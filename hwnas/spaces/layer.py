@@ -15,13 +15,13 @@ Activation = Literal["none", "relu", "relu6", "h_swish", "h_sigmoid"]
 FLOAT_BITS = 32
 
 
-def make_divisible(value: float, divisor: int = 8) -> int:
-    """Returns the multiple of `divisor` nearest to `value`, at least 90 % of it.
+def make_divisible(value: float) -> int:
+    """Returns the multiple of eight nearest to `value`, at least eight and at least 90 % of it.
 
     Source: MobileNetV2 (Sandler et al., 2018), reference code; Once-for-All uses the same rule.
     """
-    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * value else rounded
+    rounded = max(8, int(value + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * value else rounded
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,12 @@ class Op:
     def macs(self) -> int:
         """Multiply-accumulates of one image; pooling, scaling and adding count as none."""
         return self.weights * self.out_size_px**2
+
+    @property
+    def map_elements(self) -> int:
+        """Elements of the maps of one image that it reads and writes; the factors of `scale` are left out."""
+        reads = self.in_channels * self.in_size_px**2 * (2 if self.kind == "add" else 1)
+        return reads + self.out_channels * self.out_size_px**2
 
 
 @dataclass(frozen=True)
@@ -210,3 +216,14 @@ class Layer:
             shortcut = "shortcut"
         ops.append(Op("add", "add", out, out, out_size, activation=act, inputs=("conv3", shortcut)))
         return ops
+
+
+def describe(layer: Layer) -> str:
+    """Returns a layer in a few words: `mbconv 24->40 mid 72 k5 s2 24px se relu w8a8`."""
+    words = [layer.kind, f"{layer.in_channels}->{layer.out_channels}"]
+    words += [f"mid {layer.mid_channels}"] if layer.mid_channels else []
+    words += [f"k{layer.kernel}", f"s{layer.stride}", f"{layer.in_size_px}px"]
+    words += ["se"] if layer.se else []
+    words += [layer.activation] if layer.activation != "none" else []
+    words += [f"w{layer.weight_bits}a{layer.activation_bits}"] if layer.quantizable else []
+    return " ".join(words)

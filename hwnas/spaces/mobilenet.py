@@ -8,7 +8,7 @@ from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.layer import Layer, make_divisible
 from hwnas.spaces.mobilenet_recipe import MobileNetRecipe, Stage
 from hwnas.spaces.slots import Entry, SlotTables
-from hwnas.spaces.space import Gene, Space, uniform_genomes
+from hwnas.spaces.space import Gene, Space, uniform_architectures
 
 # The name of the gene of a width, None where there is none, and its choices.
 _Width = tuple[str | None, tuple[int, ...]]
@@ -61,11 +61,8 @@ class MobileNetSpace(Space):
         return sum(ways.values()) * features * len(recipe.image_sizes)
 
     def covering(self) -> list[Architecture]:
-        """Returns the deepest architectures with one kernel, expand ratio and size throughout.
-
-        Widths alternate between two choices, so that each follows each.
-        """
-        return list(dict.fromkeys(self.architectures(uniform_genomes(self.genes))))
+        """Returns the deepest architectures with one kernel, expand ratio and size throughout."""
+        return uniform_architectures(self)
 
 
 def mid_channels(channels: int, expand: float) -> int:

@@ -25,7 +25,7 @@ def get_space(name: str, num_classes: int | None = None) -> Space:
         num_classes: outputs of the classifier; None takes the space's own default.
 
     Raises:
-        InputError: no such space (with the nearest name), fewer than two classes, or a million and more.
+        InputError: no such space (with the nearest name), fewer than two classes, or more than a million.
     """
     check_classes(num_classes)
     return find(_built_in(), ENTRY_POINT_GROUP, "space", name)(num_classes)

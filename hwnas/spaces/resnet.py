@@ -7,7 +7,7 @@ from math import prod
 from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.layer import Layer, make_divisible
 from hwnas.spaces.slots import Entry, SlotTables
-from hwnas.spaces.space import Gene, Space, uniform_genomes
+from hwnas.spaces.space import Gene, Space, uniform_architectures
 
 _FACTORS = (0.65, 0.8, 1.0)
 _EXPANDS = (0.2, 0.25, 0.35)
@@ -56,11 +56,8 @@ class ResNetSpace(Space):
         return int(stem * prod(stages) * len(_IMAGE_SIZES))
 
     def covering(self) -> list[Architecture]:
-        """Returns the deepest architectures with one bottleneck ratio and size throughout.
-
-        Widths alternate between two choices, so that each follows each.
-        """
-        return list(dict.fromkeys(self.architectures(uniform_genomes(self.genes))))
+        """Returns the deepest architectures with one bottleneck ratio and size throughout."""
+        return uniform_architectures(self)
 
 
 def _genes() -> tuple[Gene, ...]:

@@ -240,12 +240,13 @@ class Space(ABC):
         return Architecture(self.name, tuple(groups.items()))
 
 
-def uniform_genomes(genes: Sequence[Gene]) -> Ints:
-    """Returns the deepest genomes [n, genes] with one choice of each group throughout.
+def uniform_architectures(space: Space) -> list[Architecture]:
+    """Returns the deepest architectures with one choice of each group of genes throughout.
 
-    Widths alternate between two choices, for each pair of them. Where a gene has fewer choices than
-    others of its group, its last one stands in.
+    Widths alternate between two choices, for each pair of them, so that each follows each. Where a
+    gene has fewer choices than others of its group, its last one stands in.
     """
+    genes = space.genes
     groups = np.array([gene.group for gene in genes])
     counts = np.array([len(gene.choices) for gene in genes])
 
@@ -259,7 +260,7 @@ def uniform_genomes(genes: Sequence[Gene]) -> Ints:
         row = np.array([wanted.get(group, count - 1) for group, count in zip(groups, counts, strict=True)])
         row[groups == "w"] = np.where(even, one, other)[groups == "w"]
         rows.append(np.minimum(row, counts - 1))
-    return np.array(rows, dtype=np.int64)
+    return list(dict.fromkeys(space.architectures(np.array(rows, dtype=np.int64))))
 
 
 def _pick(value: Any, gene: Gene) -> Any:

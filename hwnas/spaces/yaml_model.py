@@ -30,7 +30,7 @@ def read_yaml_text(path: Path, what: str) -> str:
     """Returns the text of a file.
 
     Args:
-        what: the file is about, for messages: `space`, `device`.
+        what: what the file is about, for messages: `space`, `device`.
 
     Raises:
         InputError: it cannot be read, is larger than 1 MiB, or is not UTF-8.

@@ -33,9 +33,9 @@ def parse_yaml(
     """Returns the value that a YAML text holds, and the line of each part of it.
 
     Args:
-        text: of the file.
-        where: begins messages: the file's name.
-        what: the file is about, for messages.
+        text: what the file holds.
+        where: what messages begin with: the file's name.
+        what: what the file is about, for messages.
         example: a command that prints such a file.
 
     Raises:

@@ -1,7 +1,7 @@
 """The supernet: elastic layers, training, recalibration, quantized evaluation, weights in and out."""
 
 from hwnas.supernet.calibrate import calibrated
-from hwnas.supernet.evaluation.evaluate import Evaluator, Prepared, evaluate, prepare
+from hwnas.supernet.evaluation.evaluate import Evaluator, Prepared
 from hwnas.supernet.evaluation.settings import EvaluateSettings, Evaluation
 from hwnas.supernet.evaluation.workers import (
     Processes,
@@ -64,12 +64,10 @@ __all__ = [
     "adjusted",
     "calibrated",
     "demo_supernet_path",
-    "evaluate",
     "evaluate_many",
     "load_supernet",
     "local_workers",
     "official_state",
-    "prepare",
     "preset",
     "preset_names",
     "read_info",

@@ -88,6 +88,11 @@ def channels_last(module: AnyModule) -> AnyModule:
     return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
+def torch_name(tensor: str) -> str:
+    """Returns a tensor's name as torch takes it: no dots."""
+    return tensor.replace(".", "__")
+
+
 def norm_name(op: Op) -> str:
     """Returns the name, within its layer, of the normalisation after an operation."""
     return f"{op.name}_norm"

@@ -95,6 +95,7 @@ class ElasticNorm(nn.Module):
     """Batch normalisation of the first channels; training updates that part of the statistics.
 
     Attributes:
+        momentum: the share of the batch at hand in the running statistics; 0 leaves them as they are.
         batch_norm: a function like torch's `batch_norm`, which it is at first; training in several
             processes puts one in its place that takes the statistics of the whole batch.
     """
@@ -102,9 +103,9 @@ class ElasticNorm(nn.Module):
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, channels: int, eps: float, momentum: float = 0.1) -> None:
+    def __init__(self, channels: int, eps: float) -> None:
         super().__init__()
-        self.eps, self.momentum = eps, momentum
+        self.eps, self.momentum = eps, 0.1
         self.batch_norm: Callable[..., Tensor] = functional.batch_norm
         self.weight = nn.Parameter(torch.empty(channels))
         self.bias = nn.Parameter(torch.empty(channels))

@@ -13,13 +13,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from hwnas.profilers.onnx.quantizer import CLIP_PARTS, CLIPPED_BITS, MAX_BITS
+from hwnas.profilers.onnx.quantizer import CLIP_PARTS, CLIPPED_BITS, MAX_BITS, NOTHING
 from hwnas.spaces import FLOAT_BITS
 from hwnas.spaces.layer import Activation
 from hwnas.supernet.learned_steps import learned_quantized
 
-# A range or a channel below this holds nothing, as in the quantizer.
-_NOTHING = 1e-12
 # Ranges are read off so many values at most: enough for the rarest one that is cut off.
 _SAMPLED = 1 << 13
 # The share of values cut off at either end, at 8 bits; each bit less doubles it, since the step that
@@ -32,7 +30,7 @@ def weight_steps(weight: Tensor, bits: int) -> Tensor:
     limit = 2 ** (bits - 1) - 1
     rows = weight.detach().flatten(1)
     largest = rows.abs().amax(1)
-    largest = torch.where(largest > _NOTHING, largest / limit, torch.ones_like(largest))
+    largest = torch.where(largest > NOTHING, largest / limit, torch.ones_like(largest))
     steps = largest
     if bits <= CLIPPED_BITS:
         parts = torch.tensor(CLIP_PARTS, dtype=rows.dtype, device=rows.device)
@@ -104,7 +102,7 @@ def activation_step(ends: Range, bits: int) -> ActivationStep:
     levels = 2**bits - 1
     low, high = ends.low.clamp(max=0.0), ends.high.clamp(min=0.0)
     scale = (high - low) / levels
-    empty = scale < _NOTHING
+    empty = scale < NOTHING
     scale = torch.where(empty, torch.ones_like(scale), scale)
     lowest = (low / scale).detach().round().clamp(-levels, 0)
     lowest = torch.where(empty, torch.zeros_like(lowest), lowest)

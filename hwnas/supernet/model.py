@@ -16,7 +16,7 @@ from hwnas.spaces import (
     Space,
     activation_bits,
 )
-from hwnas.supernet.chain import finish, nest, norm_name, own_layers
+from hwnas.supernet.chain import finish, nest, norm_name, own_layers, torch_name
 from hwnas.supernet.elastic import (
     Elastic,
     ElasticLayer,
@@ -127,7 +127,7 @@ class Supernet(nn.Module):
                 module = self.get_submodule(slot)._modules.get(op.name)
                 if isinstance(module, Elastic):
                     module.steps = LearnedSteps(bits, len(module.weight))
-        self.activation_steps = nn.ModuleDict({_key(name): LearnedSteps(bits) for name in tensors})
+        self.activation_steps = nn.ModuleDict({torch_name(name): LearnedSteps(bits) for name in tensors})
 
     def _factors(self, layers: Sequence[Layer]) -> dict[str, Tensor]:
         """Returns the learned factors on the ranges of a chain's activations, by tensor."""
@@ -135,7 +135,7 @@ class Supernet(nn.Module):
             return {}
         found = {}
         for name, bits in activation_bits(layers).items():
-            steps = self.activation_steps[_key(name)]
+            steps = self.activation_steps[torch_name(name)]
             assert isinstance(steps, LearnedSteps)
             factor = steps.factor(bits)
             if factor is not None:
@@ -149,11 +149,6 @@ class Supernet(nn.Module):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
-
-
-def _key(tensor: str) -> str:
-    """Returns the name of a tensor's module: torch allows no dots in it."""
-    return tensor.replace(".", "__")
 
 
 def _copy(elastic: nn.Module, static: nn.Module, name: str, op: Op, bits: int = FLOAT_BITS) -> None:

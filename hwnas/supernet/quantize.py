@@ -22,7 +22,7 @@ from hwnas.profilers.onnx.quantizer import (
     weight_scales,
 )
 from hwnas.spaces import FLOAT_BITS, INPUT, Network, Op, activation_bits, operations
-from hwnas.supernet.chain import OnTensor, activate, run_ops
+from hwnas.supernet.chain import OnTensor, activate, run_ops, torch_name
 
 
 class FoldedNetwork(nn.Module):
@@ -44,7 +44,7 @@ class FoldedNetwork(nn.Module):
             tensor = torch.from_numpy(value)
             if tensor.ndim == 4:
                 tensor = tensor.contiguous(memory_format=torch.channels_last)
-            self.register_buffer(_key(name), tensor)
+            self.register_buffer(torch_name(name), tensor)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Returns logits [N, classes]; the images are left as they are."""
@@ -58,8 +58,8 @@ class FoldedNetwork(nn.Module):
 
     def _weighted(self, layer: str) -> OnTensor:
         def apply(op: Op, x: Tensor) -> Tensor:
-            weight = self._buffers[_key(f"{layer}.{op.name}.weight")]
-            bias = self._buffers.get(_key(f"{layer}.{op.name}.bias"))
+            weight = self._buffers[torch_name(f"{layer}.{op.name}.weight")]
+            bias = self._buffers.get(torch_name(f"{layer}.{op.name}.bias"))
             assert weight is not None
             if op.kind == "linear":
                 return functional.linear(x.flatten(1), weight, bias)
@@ -110,8 +110,3 @@ def _quantize(
         weights[f"{name}.bias"] = integers.astype(np.float32) * bias_scales(scales, reads.scale)
     by_channel = scales.reshape(-1, *[1] * (weight.ndim - 1))
     weights[f"{name}.weight"] = quantized_weight(weight, scales, bits) * by_channel
-
-
-def _key(name: str) -> str:
-    """Returns the buffer's name: torch allows no dots in it."""
-    return name.replace(".", "__")

@@ -85,7 +85,9 @@ def test_a_search_goes_on_with_the_same_device_file_only(
     # What was searched can be exported without the file.
     board.rename(tmp_path / "elsewhere.yaml")
     chosen = found["candidates"][0]["id"]
-    exported = good(hwnas("export", run, "--select", chosen, "--supernet", supernet, "--json"))
+    words_of_export = ("export", run, "--select", chosen, "--supernet", supernet, "--json")
+    exported = good(hwnas(*words_of_export, "--store", tmp_path / "own.sqlite"))
+    assert (tmp_path / "own.sqlite").exists()
     assert [one["id"] for one in json.loads(exported.out)["models"]] == [chosen]
     checked = hwnas("verify", run / "exported" / "models" / chosen / "model.onnx", "--json")
     assert "latency not measured" in checked.err

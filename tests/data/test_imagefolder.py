@@ -13,7 +13,8 @@ from PIL import Image
 
 from hwnas.data import SPLITS, Dataset, get_dataset
 from hwnas.data.dealing import FolderSettings, ImageFile, deal
-from hwnas.data.imagefolder import FolderSplit, decode, imagefolder
+from hwnas.data.image_files import FolderSplit, decode
+from hwnas.data.imagefolder import imagefolder
 from hwnas.errors import InputError
 
 SMALL = FolderSettings(canvas_px=12)

@@ -12,6 +12,8 @@ import torch
 from hwnas.errors import InputError
 from hwnas.export.formats import FORMATS, bits_metadata, checked_formats, tensor_bits, write_format
 from hwnas.export.onnx import read_onnx
+from hwnas.profilers import get_device
+from hwnas.report.models import MODEL_FILES
 from hwnas.spaces import Candidates, Space, get_space, random_network
 from hwnas.supernet.evaluation.evaluate import Prepared
 from hwnas.supernet.quantize import FoldedNetwork
@@ -106,6 +108,21 @@ def test_an_unknown_format_is_refused() -> None:
     assert checked_formats(["qonnx", "torch", "qonnx"]) == ("qonnx", "torch")
     with pytest.raises(InputError, match=f"must be one of {', '.join(FORMATS)}, but got 'tflite'"):
         checked_formats(["tflite"])
+
+
+def test_without_a_c_compiler_there_is_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "no-such-compiler")
+    monkeypatch.delenv("CXX", raising=False)
+    if missing := get_device("cpu", SPACE).unavailable():
+        pytest.skip(missing)
+    path, reason = write_format("tvm", prepared(32, 32), SPACE, tmp_path, images(), {})
+    assert path is None
+    assert reason == "tvm: a library needs a C compiler, and there is none here; apt install gcc"
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_page_of_a_run_links_to_every_format() -> None:
+    assert set(FORMATS.values()) <= set(MODEL_FILES)
 
 
 @pytest.mark.slow

@@ -63,7 +63,8 @@ def in_format(content: bytes, rng: Rng) -> bytes:
 
 
 def _use_images(folder: Path) -> None:
-    from hwnas.data.imagefolder import FolderSettings, decode
+    from hwnas.data.dealing import FolderSettings
+    from hwnas.data.image_files import decode
 
     settings = FolderSettings(canvas_px=8)
 
@@ -122,7 +123,8 @@ def _lay(folder: Path, tree: Any, root: Path, deep: int = 0) -> None:
 
 
 def _use_tree(folder: Path) -> None:
-    from hwnas.data.imagefolder import FolderSettings, imagefolder
+    from hwnas.data.dealing import FolderSettings
+    from hwnas.data.imagefolder import imagefolder
 
     tree = json.loads((folder / "tree.json").read_text(encoding="utf-8", errors="surrogatepass"))
     _lay(folder / "images", tree, folder / "images")

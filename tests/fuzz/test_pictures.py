@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from hwnas.data.imagefolder import FolderSettings, decode, imagefolder
+from hwnas.data.dealing import FolderSettings
+from hwnas.data.image_files import decode
+from hwnas.data.imagefolder import imagefolder
 from hwnas.errors import InputError
 
 _SETTINGS = FolderSettings(canvas_px=8)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from hwnas.predictors.features import TOTALS, encoding, encoding_groups, moved_elements, one_hot, totals
+from hwnas.predictors.features import TOTALS, encoding, encoding_groups, one_hot, totals
 from hwnas.spaces import Candidates, Layer, Space
 from tests.predictors.truth import drawn
 
@@ -49,7 +49,7 @@ def test_floating_point_has_no_quantized_work(demo: Space) -> None:
 
 def test_a_sum_reads_two_maps_and_a_shortcut_the_layer_s_input() -> None:
     block = Layer("bottleneck", 8, 16, 5, 3, 2, mid_channels=4, activation="relu")
-    moved = {op.name: moved_elements(op) for op in block.ops}
+    moved = {op.name: op.map_elements for op in block.ops}
     assert moved == {
         "conv1": 25 * (8 + 4),
         "conv2": 4 * (25 + 9),

@@ -9,7 +9,8 @@ import pytest
 from hwnas.errors import InfeasibleError, InputError
 from hwnas.export.predicted_road import PredictedRoad
 from hwnas.predictors import FittedPredictor, fit_predictor
-from hwnas.profilers.simulated import SimulatedDevice, TableModel
+from hwnas.profilers.cost_models import TableModel
+from hwnas.profilers.simulated import SimulatedDevice
 from hwnas.profilers.tables import BlockCost, BlockTable, block_key
 from hwnas.progress import Silent
 from hwnas.search.front import Front, read_front

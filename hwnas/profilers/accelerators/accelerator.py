@@ -164,16 +164,10 @@ class Accelerator(DeviceFile):
     def _price_away(self, op: Op, pair: Pair) -> Price:
         assert self.fallback is not None, "refused layers have no price"
         other = self.fallback
-        maps = map_elements(op) * pair[1] / 8
+        maps = op.map_elements * pair[1] / 8
         moving_us = (maps + op.weights * pair[0] / 8) / (other.bandwidth_gb_per_s * 1e3)
         latency_ms = (other.start_us + max(op.macs / (other.gmacs_per_s * 1e3), moving_us)) / 1e3
         return Price(latency_ms, None if other.busy_power_w is None else other.busy_power_w * latency_ms)
-
-
-def map_elements(op: Op) -> int:
-    """Returns the elements of the maps that an operation reads and writes."""
-    reads = op.in_channels * op.in_size_px**2 * (2 if op.kind == "add" else 1)
-    return reads + op.out_channels * op.out_size_px**2
 
 
 def groups(count: int, size: int) -> int:

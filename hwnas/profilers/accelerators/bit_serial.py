@@ -22,7 +22,6 @@ from hwnas.profilers.accelerators.accelerator import (
     Price,
     Widths,
     groups,
-    map_elements,
     read_times,
 )
 from hwnas.spaces import Op, Pair, crossed
@@ -105,7 +104,7 @@ def moved_bits(op: Op, pair: Pair, array: BitSerial) -> int:
     """Returns the bits moved to and from external memory."""
     weight_bits, activation_bits = pair
     if not op.weights:
-        return map_elements(op) * activation_bits
+        return op.map_elements * activation_bits
     read = read_times(
         op.in_channels * op.in_size_px**2 * activation_bits,
         op.weights * weight_bits,

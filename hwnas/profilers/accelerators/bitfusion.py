@@ -30,7 +30,6 @@ from hwnas.profilers.accelerators.accelerator import (
     Price,
     Widths,
     groups,
-    map_elements,
     read_times,
 )
 from hwnas.spaces import Op, Pair, crossed
@@ -142,7 +141,7 @@ def moved_bits(op: Op, pair: Pair, chip: BitFusion) -> int:
     """Returns the bits that a dense operation moves to and from external memory."""
     weight_bits, activation_bits = pair
     if not op.weights:
-        return map_elements(op) * activation_bits
+        return op.map_elements * activation_bits
     usable = 8 * 1024 * chip.usable_buffer_share
     read = read_times(
         op.in_channels * op.in_size_px**2 * activation_bits,

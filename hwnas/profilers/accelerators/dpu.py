@@ -30,7 +30,6 @@ from hwnas.profilers.accelerators.accelerator import (
     Positive,
     Price,
     groups,
-    map_elements,
 )
 from hwnas.profilers.accelerators.shipped import shipped_fields
 from hwnas.spaces import Op, Pair
@@ -210,17 +209,6 @@ def get_dpu(board: str) -> Dpu:
     return Dpu.model_validate(shipped_fields(f"fpga-{board}-dpu"))
 
 
-def with_size(dpu: Dpu, size: str) -> Dpu:
-    """Returns the description with a DPU of another size in its place, all else equal.
-
-    Raises:
-        InputError: no such size (with the nearest name).
-    """
-    if size not in SIZES:
-        raise unknown_name("DPU size", size, SIZES)
-    return dpu.model_copy(update=dict(zip(_SIZED, SIZES[size], strict=True)))
-
-
 def latency_ms(ops: Sequence[Op], dpu: Dpu) -> float:
     """Returns the time of one image through operations that run one after the other on one core."""
     return sum(_times_ms(ops, dpu))
@@ -278,7 +266,7 @@ def _plane_cycles(op: Op, dpu: Dpu) -> int:
 
 def _traffic(op: Op, dpu: Dpu) -> int:
     parameters = op.weights + 4 * op.out_channels if op.weights else 0
-    return parameters + _moved(map_elements(op), dpu)
+    return parameters + _moved(op.map_elements, dpu)
 
 
 def _moved(map_bytes: int, dpu: Dpu) -> int:

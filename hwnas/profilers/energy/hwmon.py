@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import final
 
 from hwnas.errors import UnavailableError
-from hwnas.profilers.energy.meter import EnergyMeter, MeterFacts, ReadEnergy, integrated, number
+from hwnas.profilers.energy.meter import EnergyMeter, MeterFacts, ReadEnergy, integrated, number, word
 from hwnas.profilers.energy.settings import EnergySettings
 
 _WINDOW_S = 5.0
@@ -92,14 +92,14 @@ def rails_here(root: Path) -> list[Rail]:
     """Returns every rail with a monitor, in the order of chips and channels."""
     found: list[Rail] = []
     for chip in sorted(root.glob("hwmon*"), key=lambda folder: (len(folder.name), folder.name)):
-        name = _text(chip / "name")
+        name = word(chip / "name")
         for power in sorted(chip.glob("power*_input")):
             channel = power.name.removeprefix("power").removesuffix("_input")
-            found.append(Rail(name, _text(chip / f"power{channel}_label") or channel, (power,)))
+            found.append(Rail(name, word(chip / f"power{channel}_label") or channel, (power,)))
         for channel in map(str, range(1, _CHANNELS + 1)):
             pair = (chip / f"in{channel}_input", chip / f"curr{channel}_input")
             if all(file.exists() for file in pair) and not (chip / f"power{channel}_input").exists():
-                label = _text(chip / f"in{channel}_label") or _text(chip / f"curr{channel}_label")
+                label = word(chip / f"in{channel}_label") or word(chip / f"curr{channel}_label")
                 found.append(Rail(name, label or channel, pair))
     return found
 
@@ -127,10 +127,3 @@ def chosen_rails(rails: Sequence[Rail], wanted: Sequence[str], root: Path) -> li
         f"of the power monitors in {root} it is not clear which to add up, since some may contain others: "
         f"name them in a device file as energy: {{meter: hwmon, rails: [...]}}; there are: {shown}"
     )
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii", errors="replace").strip()
-    except OSError:
-        return ""

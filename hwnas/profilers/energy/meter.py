@@ -76,15 +76,13 @@ class EnergyMeter(ABC):
 
 
 @contextmanager
-def integrated(
-    power_mw: Callable[[], float], interval_s: float, now: Callable[[], float] = time.perf_counter
-) -> Iterator[ReadEnergy]:
+def integrated(power_mw: Callable[[], float], interval_s: float) -> Iterator[ReadEnergy]:
     """Yields the energy of something that tells its power, polled in a thread.
 
     Between two readings power is taken for a straight line (trapezoid rule). An error of
     `power_mw` comes out of the next read.
     """
-    integral = Integral(power_mw, now)
+    integral = Integral(power_mw, time.perf_counter)
     stop = threading.Event()
 
     def poll() -> None:
@@ -130,8 +128,7 @@ def number(path: Path) -> int:
         UnavailableError: it cannot be read, or holds something else.
     """
     try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            text = file.read(_MOST_CHARACTERS).strip()
+        text = _read(path)
     except PermissionError:
         raise
     except OSError as error:
@@ -140,6 +137,19 @@ def number(path: Path) -> int:
     if not re.fullmatch(r"[+-]?[0-9]{1,20}", text):
         raise UnavailableError(f"{path} must hold a whole number, but holds {text[:20]!r}")
     return int(text)
+
+
+def word(path: Path) -> str:
+    """Returns the text that a file of sysfs holds, such as a name; empty where it cannot be read."""
+    try:
+        return _read(path)
+    except OSError:
+        return ""
+
+
+def _read(path: Path) -> str:
+    with open(path, encoding="ascii", errors="replace") as file:
+        return file.read(_MOST_CHARACTERS).strip()
 
 
 def _moves(read: ReadEnergy) -> bool:

@@ -45,7 +45,7 @@ def meter_of(kind: MeterName, settings: EnergySettings) -> EnergyMeter:
 
 
 def has_energy(one: Measurement, settings: EnergySettings) -> bool:
-    """Returns whether a measurement's energy was taken so: by this meter, of the same, idle treated alike.
+    """Returns whether a measurement's energy was taken so: this meter, the same boundary, idle power alike.
 
     One that was tried and did not rise above idle counts: trying again gives the same.
 

@@ -11,12 +11,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from hwnas.errors import InputError
 from hwnas.files import read_text
 from hwnas.profilers.measurement import Measurement
 from hwnas.spaces import FLOAT_BITS, INPUT, Candidates, Layer, activation_bits, operations
+from hwnas.spaces.yaml_model import validated
 from hwnas.spaces.yaml_text import parse_yaml
 
 _CONSTANTS = "constants.yaml"
@@ -70,17 +71,14 @@ def read_energy_model(path: Path | None = None) -> EnergyModel:
     """Returns the model of a constants file (YAML, or JSON, which is YAML too); None for the built-in one.
 
     Raises:
-        InputError: the file cannot be read, or a field is missing, unknown or out of range.
+        InputError: the file cannot be read, or a field is missing, unknown or out of range; the message
+            names the first wrong lines.
     """
-    path = path or Path(str(files("hwnas.profilers.energy") / _CONSTANTS))
-    value, _ = parse_yaml(read_text(path, "the constants of energy", _MOST_BYTES), str(path))
-    try:
-        return EnergyModel.model_validate(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise InputError(f"constants of energy {path}: {where}: {first['msg']}{more}") from None
+    built_in = Path(str(files("hwnas.profilers.energy") / _CONSTANTS))
+    path = path or built_in
+    text = read_text(path, "the constants of energy", _MOST_BYTES)
+    value, lines = parse_yaml(text, str(path), "file of energy constants", f"cat {built_in}")
+    return validated(EnergyModel, value, str(path), lines)
 
 
 def modelled_energy_mj(layers: Sequence[Layer], latency_ms: float, model: EnergyModel) -> float:

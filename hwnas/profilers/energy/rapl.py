@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import final
 
 from hwnas.errors import UnavailableError
-from hwnas.profilers.energy.meter import EnergyMeter, MeterFacts, ReadEnergy, number
+from hwnas.profilers.energy.meter import EnergyMeter, MeterFacts, ReadEnergy, number, word
 
 _WINDOW_S = 1.0
 
@@ -78,11 +78,11 @@ def domains(root: Path) -> list[Domain]:
     """
     found: list[Domain] = []
     for folder in sorted(root.glob("intel-rapl:*")):
-        name, parents = _name(folder), folder.name.count(":")
+        name, parents = word(folder / "name"), folder.name.count(":")
         if parents == 1 and name.startswith("package"):
             found.append(_domain(folder, name))
         elif parents == 2 and name == "dram":
-            package = _name(root / folder.name.rsplit(":", 1)[0])
+            package = word(root / folder.name.rsplit(":", 1)[0] / "name")
             found.append(_domain(folder, f"{package} dram"))
     if not found:
         raise UnavailableError(
@@ -114,10 +114,3 @@ def _domain(folder: Path, name: str) -> Domain:
     if range_uj <= 0:
         raise UnavailableError(f"{folder}/max_energy_range_uj must be above 0, but is {range_uj}")
     return Domain(folder, name, range_uj)
-
-
-def _name(folder: Path) -> str:
-    try:
-        return (folder / "name").read_text(encoding="ascii", errors="replace").strip()
-    except OSError:
-        return ""

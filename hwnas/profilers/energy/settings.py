@@ -1,7 +1,7 @@
 """How energy is measured: the fields of a device file's `energy:` part, and a knob of the protocol."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 MeterName = Literal["auto", "rapl", "nvml", "hwmon"]
@@ -40,7 +40,7 @@ class EnergySettings:
     subtract_idle: bool = True
     interval_ms: float = 50.0
     constants: str | None = None
-    sysfs: str = field(default="/sys")
+    sysfs: str = "/sys"
 
     def __post_init__(self) -> None:
         """Raises ValueError, which pydantic turns into the error of a field, for what cannot be."""

@@ -1,6 +1,7 @@
 """What this machine's processor is."""
 
 import hashlib
+import os
 import platform
 from pathlib import Path
 
@@ -35,6 +36,13 @@ def levels_here(features: frozenset[str] | None = None) -> list[str]:
         if needed <= features:
             levels.insert(0, level)
     return levels
+
+
+def cores_here() -> list[int]:
+    """Returns the numbers of the cores that this process may use, ascending."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 def processor_features() -> frozenset[str]:

@@ -20,7 +20,7 @@ MAX_BITS = 8
 CLIPPED_BITS = 4
 CLIP_PARTS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4)
 # A channel whose weights are all below this is zero to float32 once anything is added to it.
-_NOTHING = 1e-12
+NOTHING = 1e-12
 # Biases stay a factor of two inside int32, so that adding the products cannot overflow either.
 _BIAS_LIMIT = 2**30
 
@@ -64,7 +64,7 @@ def activation_quantizer(low: float, high: float, bits: int) -> ActivationQuanti
     levels = 2 ** _checked(bits, least=1) - 1
     low, high = min(low, 0.0), max(high, 0.0)
     scale = float(np.float32((high - low) / levels))
-    if scale < _NOTHING:
+    if scale < NOTHING:
         return ActivationQuantizer(1.0, 0, levels)
     return ActivationQuantizer(scale, int(np.clip(np.rint(-low / scale), 0, levels)), levels)
 
@@ -89,7 +89,7 @@ def weight_scales(weight: Floats, bits: int) -> Floats:
     largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1)
     if not np.isfinite(largest).all():
         raise InputError("weights must be finite to be quantized, but some are NaN or infinite")
-    scales = np.asarray(np.where(largest > _NOTHING, largest / np.float32(limit), 1), np.float32)
+    scales = np.asarray(np.where(largest > NOTHING, largest / np.float32(limit), 1), np.float32)
     return scales if bits > CLIPPED_BITS else _least_error(weight, scales, limit)
 
 

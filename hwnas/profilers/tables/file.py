@@ -17,9 +17,9 @@ from typing import get_args
 
 from hwnas.errors import InputError
 from hwnas.files import read_text, write_text
-from hwnas.profilers.tables import BlockCost, BlockTable, block_key, describe
+from hwnas.profilers.tables import BlockCost, BlockTable, block_key
 from hwnas.spaces import FLOAT_BITS, Layer
-from hwnas.spaces.layer import Activation, LayerKind
+from hwnas.spaces.layer import Activation, LayerKind, describe
 
 COLUMNS = (
     "kind",

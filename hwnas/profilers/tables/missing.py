@@ -9,8 +9,9 @@ import numpy as np
 
 from hwnas.files import write_text
 from hwnas.profilers.tables.file import row_text, table_text
-from hwnas.profilers.tables.table import BlockTable, block_key, describe
+from hwnas.profilers.tables.table import BlockTable, block_key
 from hwnas.spaces import FLOAT_BITS, Architecture, Layer, Pair, Space
+from hwnas.spaces.layer import describe
 
 # Enough to tell a block that half the space needs from one that a few networks do.
 _SAMPLED = 2000

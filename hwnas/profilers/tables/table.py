@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hwnas.errors import InputError
 from hwnas.spaces import FLOAT_BITS, Candidates, Layer
+from hwnas.spaces.layer import describe
 
 _SHOWN = 5
 
@@ -29,21 +30,10 @@ class BlockCost:
 
 
 def block_key(layer: Layer) -> Layer:
-    """Returns the layer as tables know it: no name, no bits where there are no weights, `norm` aside."""
+    """Returns the layer as tables know it: no name, no `norm`, and no bits where it has no weights."""
     if layer.quantizable:
         return replace(layer, name="", norm=True)
     return replace(layer, name="", norm=True, weight_bits=FLOAT_BITS, activation_bits=FLOAT_BITS)
-
-
-def describe(layer: Layer) -> str:
-    """Returns a block in a few words: `mbconv 24->40 mid 72 k5 s2 24px se relu w8a8`."""
-    words = [layer.kind, f"{layer.in_channels}->{layer.out_channels}"]
-    words += [f"mid {layer.mid_channels}"] if layer.mid_channels else []
-    words += [f"k{layer.kernel}", f"s{layer.stride}", f"{layer.in_size_px}px"]
-    words += ["se"] if layer.se else []
-    words += [layer.activation] if layer.activation != "none" else []
-    words += [f"w{layer.weight_bits}a{layer.activation_bits}"] if layer.quantizable else []
-    return " ".join(words)
 
 
 @dataclass(frozen=True, eq=False)

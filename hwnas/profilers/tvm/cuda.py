@@ -28,20 +28,6 @@ from hwnas.profilers.tvm.target import Target
 from hwnas.spaces import FLOAT_BITS, Layer, Network, Space
 
 
-def cuda_device(
-    space: Space, *, name: str = "cuda", target: Target | None = None, schedules: Path | None = None
-) -> "CudaTvm":
-    """Returns the device that the first visible GPU is under TVM.
-
-    Args:
-        space: whose networks will run.
-        name: as measurements carry it.
-        target: what to compile for; None takes the GPU that is there.
-        schedules: a pack to use; None takes the one made for this kind of GPU, if there is one.
-    """
-    return CudaTvm(space, name=name, target=target, schedules=schedules)
-
-
 class CudaTvm(Device):
     """Networks of one space, floating point, one image at a time, timed by the GPU's clock.
 
@@ -56,7 +42,14 @@ class CudaTvm(Device):
     def __init__(
         self, space: Space, *, name: str = "cuda", target: Target | None = None, schedules: Path | None = None
     ) -> None:
-        """Takes what `cuda_device` says."""
+        """Takes the space whose networks will run, and what differs from the device `cuda`.
+
+        Args:
+            space: one space.
+            name: as measurements carry it.
+            target: what to compile for; None takes the first visible GPU.
+            schedules: a pack to use; None takes the one made for this kind of GPU, if there is one.
+        """
         self.space = space
         self._layers = SpaceLayers(space)
         self.name = name
@@ -152,7 +145,7 @@ class CudaTvm(Device):
         return TvmDevice(self.space).canary()
 
     def remarks(self, artefact: Path) -> Remarks:
-        """Returns that kernels are not tuned, where none is."""
+        """Returns that no kernel is tuned, where that is so."""
         if self.pack.schedules:
             return Remarks()
         return Remarks({"tuned_flops_percent": 0.0}, ("no schedules are tuned for this GPU",))

@@ -1,12 +1,11 @@
 """TVM on this machine's processor."""
 
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from hwnas.errors import InputError
 from hwnas.profilers.device import Device, Remarks
@@ -54,7 +53,6 @@ class TvmDevice(Device):
         cores: list[int] | None = None,
         schedules: Path | None = None,
         target: Target | None = None,
-        definition: Mapping[str, Any] | None = None,
     ) -> None:
         """Takes the space whose networks will run, and what differs from the device `cpu`.
 
@@ -65,13 +63,11 @@ class TvmDevice(Device):
             cores: to pin them to; None takes the last ones.
             schedules: the file of a pack; None takes the one for this processor, if there is one.
             target: what to compile for; None takes the best that this processor runs.
-            definition: the fields of the device's file.
         """
         self.space = space
         self._layers = SpaceLayers(space)
         self.name = name
         self.threads = threads
-        self.definition = definition
         self._cores = cores
         self._schedules = schedules
         self._targets = [target] if target else targets_here(threads)

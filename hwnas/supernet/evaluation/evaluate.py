@@ -1,6 +1,5 @@
 """Accuracies of candidates cut out of a supernet, each recalibrated and under its own bits."""
 
-import os
 import threading
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from hwnas.data import Dataset
 from hwnas.errors import InputError
+from hwnas.profilers.machine.processor import cores_here
 from hwnas.progress import Stopped, following
 from hwnas.spaces import Architecture, BitwidthPolicy, Candidates, Layer, Network
 from hwnas.supernet.calibrate import calibrated
@@ -93,7 +93,7 @@ class Evaluator:
             torch_device=usable_torch_device(torch_device),
         )
         on_cpu = torch.device(self.settings.torch_device).type == "cpu"
-        self._workers = workers or (len(os.sched_getaffinity(0)) if on_cpu else 1)
+        self._workers = workers or (len(cores_here()) if on_cpu else 1)
         self._images = SizedImages(dataset, keep_bytes, self.settings.torch_device)
 
     def recalibrated(self, architecture: Architecture) -> Subnet:
@@ -121,28 +121,17 @@ class Evaluator:
         network = calibrated(subnet, layers, self._calibration(layers[0].in_size_px))
         return Prepared(network, FoldedNetwork(network).eval().to(self.settings.torch_device))
 
-    def evaluate(
-        self,
-        candidates: Candidates,
-        split: str = "validate",
-        progress: Callable[[int, int], None] | None = None,
-    ) -> list[Evaluation]:
+    def evaluate(self, candidates: Candidates, split: str = "validate") -> list[Evaluation]:
         """Returns the evaluation of each candidate, in order.
 
         Args:
             candidates: of the supernet's space.
             split: `validate` guides a search; `test` is for the report alone.
-            progress: called with the numbers of candidates done and of all.
 
         Raises:
             InputError: candidates of another space, an unknown or empty split.
         """
-        results = []
-        for result in self.stream(candidates, split):
-            results.append(result)
-            if progress:
-                progress(len(results), len(candidates))
-        return results
+        return list(self.stream(candidates, split))
 
     def stream(self, candidates: Candidates, split: str = "validate") -> Generator[Evaluation, None, None]:
         """Yields the evaluations of candidates in order, each as soon as it and those before it are known.
@@ -260,30 +249,3 @@ class Evaluator:
         limit = self.settings.calibrate_images
         batches = self._images.batches("calibrate", size_px, _CALIBRATE_BATCH_SIZE, limit)
         return [x_NCHW for x_NCHW, _ in batches]
-
-
-def evaluate(
-    supernet: Supernet,
-    candidates: Candidates,
-    dataset: Dataset,
-    split: str = "validate",
-    *,
-    calibrate_images: int = CALIBRATE_IMAGES,
-    batch_size: int = BATCH_SIZE,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[Evaluation]:
-    """Returns the evaluation of each candidate; see `Evaluator`, which keeps images between calls."""
-    evaluator = Evaluator(supernet, dataset, calibrate_images=calibrate_images, batch_size=batch_size)
-    return evaluator.evaluate(candidates, split, progress)
-
-
-def prepare(
-    supernet: Supernet,
-    candidates: Candidates,
-    row: int,
-    dataset: Dataset,
-    *,
-    calibrate_images: int = CALIBRATE_IMAGES,
-) -> Prepared:
-    """Returns one candidate ready to run; see `Evaluator`, which keeps images between calls."""
-    return Evaluator(supernet, dataset, calibrate_images=calibrate_images).prepare(candidates, row)

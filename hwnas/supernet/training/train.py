@@ -13,7 +13,7 @@ from hwnas.data import Dataset
 from hwnas.errors import InputError
 from hwnas.progress import Stopped
 from hwnas.spaces import FLOAT_BITS, Candidates, Space
-from hwnas.supernet.evaluation.evaluate import evaluate
+from hwnas.supernet.evaluation.evaluate import Evaluator
 from hwnas.supernet.info import SupernetInfo
 from hwnas.supernet.model import Supernet
 from hwnas.supernet.training.board import Board
@@ -103,21 +103,9 @@ def train(
         trainer = Trainer(
             space, dataset, recipe, torch_device=torch_device, workers=workers, group=group, start=start
         )
-        found = load_checkpoint(path, identity)
-        _check_agreed(found.step if found else -1, path, trainer)
-        if found is not None:
-            trainer.restore(found)
-        elif group.rank == 0:  # what cannot be written fails now, not hours later
-            save_checkpoint(path, trainer.checkpoint(identity))
-        with Board(tensorboard if group.rank == 0 else None, trainer.step) as board:
-            for state in _steps(trainer, path, identity, checkpoint_seconds):
-                if group.rank == 0:
-                    board.write({name: getattr(state, name) for name in _SHOWN}, state.step)
-                    if progress:
-                        _tell(progress, state, trainer, path, identity)
-            if group.rank == 0:
-                _finish(trainer, output, identity, board)
-                path.unlink(missing_ok=True)
+        run = _Run(trainer, output, path, identity)
+        run.begin()
+        run.end(progress, tensorboard, checkpoint_seconds)
     except ProcessEnded as error:
         ending()
         raise ProcessEnded(
@@ -126,62 +114,102 @@ def train(
     return output
 
 
-def _tell(
-    progress: Callable[[TrainProgress], None],
-    state: TrainProgress,
-    trainer: Trainer,
-    path: Path,
-    identity: dict[str, Any],
-) -> None:
-    """Calls `progress`; where it wishes that training stops, all steps done are in the checkpoint."""
-    try:
-        progress(state)
-    except Stopped:
-        save_checkpoint(path, trainer.checkpoint(identity))
-        raise
+@dataclass(frozen=True)
+class _Run:
+    """A training run with its files, in one process of its group; rank 0 alone writes.
 
+    Attributes:
+        output: where the supernet goes.
+        path: of the checkpoint.
+        identity: what must be equal for a run to go on from a checkpoint.
+    """
 
-def _steps(
-    trainer: Trainer, path: Path, identity: dict[str, Any], checkpoint_seconds: float
-) -> Iterator[TrainProgress]:
-    """Runs what is left to do, yielding after each step; rank 0 writes checkpoints."""
-    begun, first = time.monotonic(), trainer.step
-    saved = begun
-    while trainer.step < trainer.steps:
-        phase, start = trainer.phase_at(trainer.step)
-        rate = phase.learning_rate_at(trainer.step - start, trainer.steps_per_epoch)
-        loss = trainer.advance()
-        now = time.monotonic()
-        yield TrainProgress(
-            step=trainer.step,
-            steps=trainer.steps,
-            epoch=(trainer.step - 1) // trainer.steps_per_epoch + 1,
-            epochs=trainer.recipe.all_epochs,
-            phase=phase.name,
-            loss=loss,
-            learning_rate=rate,
-            images_per_second=(trainer.step - first) * trainer.batch_size / max(now - begun, 1e-9),
+    trainer: Trainer
+    output: Path
+    path: Path
+    identity: dict[str, Any]
+
+    def begin(self) -> None:
+        """Takes up the checkpoint; else writes the first one, for a folder that refuses it to do so now."""
+        found = load_checkpoint(self.path, self.identity)
+        _check_agreed(found.step if found else -1, self.path, self.trainer)
+        if found is not None:
+            self.trainer.restore(found)
+        elif self._writes:
+            self._save()
+
+    def end(
+        self,
+        progress: Callable[[TrainProgress], None] | None,
+        tensorboard: Path | None,
+        checkpoint_seconds: float,
+    ) -> None:
+        """Runs what is left to do and writes the supernet."""
+        with Board(tensorboard if self._writes else None, self.trainer.step) as board:
+            for state in self._steps(checkpoint_seconds):
+                if self._writes:
+                    board.write({name: getattr(state, name) for name in _SHOWN}, state.step)
+                    if progress:
+                        self._tell(progress, state)
+            if self._writes:
+                self._finish(board)
+                self.path.unlink(missing_ok=True)
+
+    @property
+    def _writes(self) -> bool:
+        return self.trainer.group.rank == 0
+
+    def _save(self) -> None:
+        save_checkpoint(self.path, self.trainer.checkpoint(self.identity))
+
+    def _tell(self, progress: Callable[[TrainProgress], None], state: TrainProgress) -> None:
+        """Calls `progress`; where it wishes that training stops, all steps done are in the checkpoint."""
+        try:
+            progress(state)
+        except Stopped:
+            self._save()
+            raise
+
+    def _steps(self, checkpoint_seconds: float) -> Iterator[TrainProgress]:
+        """Yields after each step; a checkpoint is written every so often, and after the last."""
+        trainer = self.trainer
+        begun, first = time.monotonic(), trainer.step
+        saved = begun
+        while trainer.step < trainer.steps:
+            phase, start = trainer.phase_at(trainer.step)
+            rate = phase.learning_rate_at(trainer.step - start, trainer.steps_per_epoch)
+            loss = trainer.advance()
+            now = time.monotonic()
+            yield TrainProgress(
+                step=trainer.step,
+                steps=trainer.steps,
+                epoch=(trainer.step - 1) // trainer.steps_per_epoch + 1,
+                epochs=trainer.recipe.all_epochs,
+                phase=phase.name,
+                loss=loss,
+                learning_rate=rate,
+                images_per_second=(trainer.step - first) * trainer.batch_size / max(now - begun, 1e-9),
+            )
+            if self._writes and (now - saved >= checkpoint_seconds or trainer.step == trainer.steps):
+                self._save()
+                saved = now
+
+    def _finish(self, board: Board) -> None:
+        """Writes the supernet with its final figures."""
+        trainer = self.trainer
+        supernet, space = trainer.trained(), trainer.space
+        supernet.info = SupernetInfo(
+            **self.identity,
+            num_classes=space.num_classes,
+            image_sizes=space.image_sizes,
+            data=trainer.dataset.name,
+            bits=trainer.recipe.bits,
+            learned_steps=trainer.recipe.learned_steps,
         )
-        if trainer.group.rank == 0 and (now - saved >= checkpoint_seconds or trainer.step == trainer.steps):
-            save_checkpoint(path, trainer.checkpoint(identity))
-            saved = now
-
-
-def _finish(trainer: Trainer, output: Path, identity: dict[str, Any], board: Board) -> None:
-    """Writes the supernet with its final figures."""
-    supernet, space = trainer.trained(), trainer.space
-    supernet.info = SupernetInfo(
-        **identity,
-        num_classes=space.num_classes,
-        image_sizes=space.image_sizes,
-        data=trainer.dataset.name,
-        bits=trainer.recipe.bits,
-        learned_steps=trainer.recipe.learned_steps,
-    )
-    metrics = _metrics(supernet, trainer.dataset)
-    supernet.info = replace(supernet.info, metrics=metrics)
-    board.write(metrics, trainer.step)
-    save_supernet(supernet, output)
+        metrics = _metrics(supernet, trainer.dataset)
+        supernet.info = replace(supernet.info, metrics=metrics)
+        board.write(metrics, trainer.step)
+        save_supernet(supernet, self.output)
 
 
 def _identity(space: Space, dataset: Dataset, recipe: TrainRecipe, start: Supernet | None) -> dict[str, Any]:
@@ -232,7 +260,7 @@ def _metrics(supernet: Supernet, dataset: Dataset) -> dict[str, float]:
     space, bits = supernet.space, supernet.info.bits
     ends = [space.largest(), space.smallest()]
     parts = [Candidates.of_architectures(space, ends, one) for one in (FLOAT_BITS, *bits)]
-    results = iter(evaluate(supernet, Candidates.concatenate(parts), dataset))
+    results = iter(Evaluator(supernet, dataset).evaluate(Candidates.concatenate(parts)))
     return {
         f"accuracy_top1_{end}{suffix}": next(results).accuracy_top1
         for suffix in ("", *(f"_{one}_bits" for one in bits))

@@ -10,9 +10,10 @@ from hwnas.errors import InputError
 from hwnas.profilers import get_device
 from hwnas.profilers.accelerators.accelerator import Accelerator
 from hwnas.profilers.accelerators.shipped import shipped_fields, shipped_names, shipped_text
+from hwnas.profilers.cost_models import AcceleratorModel
 from hwnas.profilers.device_file import device_file
 from hwnas.profilers.registry import yaml_of_device
-from hwnas.profilers.simulated import AcceleratorModel, SimulatedDevice
+from hwnas.profilers.simulated import SimulatedDevice
 from hwnas.spaces import Layer, get_space
 
 BLOCK = Layer("mbconv", 24, 24, 28, 5, 1, 144, True, "h_swish", weight_bits=8, activation_bits=8)

@@ -88,15 +88,22 @@ def test_a_file_of_ones_own_is_read_as_yaml_or_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"static_w": -1}, r"mine\.yaml: static_w: Input should be greater than or equal to 0"),
-        ({"dram_pj": 3}, r"dram_pj: Extra inputs are not permitted"),
-        ({"name": None}, "name: "),
+        ({"static_w": -1}, r"mine\.yaml line \d+: static_w must be greater than or equal to 0, but got -1"),
+        ({"dram_pj": 3}, r"dram_pj is no field: did you mean 'dram_pj_per_bit'"),
+        ({"name": None}, "name must be a valid string, but got None"),
     ],
 )
 def test_a_wrong_file_is_named_with_its_field(tmp_path: Path, change: dict[str, object], says: str) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text(json.dumps(BUILT_IN.model_dump() | change))
+    path.write_text(json.dumps(BUILT_IN.model_dump() | change, indent=1))
     with pytest.raises(InputError, match=says):
+        read_energy_model(path)
+
+
+def test_an_empty_file_is_told_where_to_start_from(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.touch()
+    with pytest.raises(InputError, match=r"mine\.yaml is empty; `cat .*constants\.yaml` prints one"):
         read_energy_model(path)
 
 

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwnas.errors import InputError
-from hwnas.profilers.tables import BlockCost, BlockTable, block_key, describe
+from hwnas.profilers.tables import BlockCost, BlockTable, block_key
 from hwnas.profilers.tables.file import COLUMNS, read_table, table_digest, table_text, write_table
 from hwnas.spaces import Candidates, Layer, Space, get_space
+from hwnas.spaces.layer import describe
 from tests.chains import residual_chain
 
 HEADER = ",".join(COLUMNS)

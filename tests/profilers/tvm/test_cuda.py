@@ -9,7 +9,7 @@ import pytest
 from hwnas.errors import UnavailableError
 from hwnas.profilers.machine.gpu import Gpu, gpu
 from hwnas.profilers.tvm import cuda
-from hwnas.profilers.tvm.cuda import CudaTvm, cuda_compiler, cuda_device, scheduled_for_gpu
+from hwnas.profilers.tvm.cuda import CudaTvm, cuda_compiler, scheduled_for_gpu
 from hwnas.profilers.tvm.kernels.packs import Pack, tvm_version
 from hwnas.profilers.tvm.kernels.plan import SpaceKernels, kernels_of
 from hwnas.profilers.tvm.target import Target
@@ -29,15 +29,15 @@ def smallest_kernels() -> SpaceKernels:
 def test_no_gpu_is_said() -> None:
     if gpu():
         pytest.skip("there is a GPU here")
-    assert "NVIDIA" in str(cuda_device(DEMO).unavailable())
+    assert "NVIDIA" in str(CudaTvm(DEMO).unavailable())
     with pytest.raises(UnavailableError, match="not usable here: it needs an NVIDIA GPU"):
-        cuda_device(DEMO).fingerprint()
+        CudaTvm(DEMO).fingerprint()
 
 
 def test_no_compiler_of_kernels_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda, "gpu", lambda: CARD)
     monkeypatch.setattr(cuda, "cuda_compiler", lambda: None)
-    assert "pip install cuda-python" in str(cuda_device(DEMO).unavailable())
+    assert "pip install cuda-python" in str(CudaTvm(DEMO).unavailable())
 
 
 def test_a_gpu_without_cudas_runtime_library_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +45,7 @@ def test_a_gpu_without_cudas_runtime_library_is_said(monkeypatch: pytest.MonkeyP
         pytest.skip("there is a GPU here")
     monkeypatch.setattr(cuda, "gpu", lambda: CARD)
     monkeypatch.setattr(cuda, "cuda_compiler", lambda: "nvcc")
-    device = cuda_device(DEMO)
+    device = CudaTvm(DEMO)
     assert "libcudart.so.13" in str(device.unavailable())
     assert device.pack.id.startswith("demo.cuda-sm_80")
 

@@ -8,7 +8,7 @@ from hwnas.data import ArraySplit
 from hwnas.data.batches import to_tensor
 from hwnas.errors import InputError
 from hwnas.spaces import Candidates, MobileNetSpace
-from hwnas.supernet import Evaluation, Evaluator, evaluate, prepare, recalibrate
+from hwnas.supernet import Evaluation, Evaluator, recalibrate
 from hwnas.supernet.evaluation.images import SizedImages
 from tests.supernet.conftest import TINY, telling
 
@@ -22,7 +22,7 @@ def candidates(space) -> Candidates:
 
 def test_an_accuracy_is_that_of_the_recalibrated_subnet(space, dataset, candidates) -> None:
     supernet = telling(space)
-    found = evaluate(supernet, candidates[:4], dataset, calibrate_images=40)
+    found = Evaluator(supernet, dataset, calibrate_images=40).evaluate(candidates[:4])
     for architecture, evaluation in zip(space.architectures(candidates.genomes[:4]), found, strict=True):
         tensors = {}
         for name in ("calibrate", "validate"):
@@ -58,14 +58,9 @@ def test_the_result_does_not_depend_on_what_was_evaluated_before(space, dataset,
     assert supernet.digest() == before
 
 
-def test_progress_counts_the_candidates(space, dataset, candidates) -> None:
-    seen: list[tuple[int, int]] = []
-    evaluate(telling(space), candidates[:2], dataset, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(1, 2), (2, 2)]
-
-
 def test_a_prepared_candidate_runs_its_bits_and_its_network_is_its_chain(space, dataset, candidates) -> None:
-    floating, quantized = (prepare(telling(space), candidates, row, dataset) for row in (0, 4))
+    evaluator = Evaluator(telling(space), dataset)
+    floating, quantized = (evaluator.prepare(candidates, row) for row in (0, 4))
     assert floating.layers == candidates.layers(0)
     assert not floating.network.ranges
     assert quantized.layers == candidates.layers(4)
@@ -101,4 +96,4 @@ def test_an_empty_split_is_refused(space, dataset, candidates, empty: str) -> No
 
     assert isinstance(dataset.make_split("train"), ArraySplit)
     with pytest.raises(InputError, match=empty):
-        evaluate(telling(space), candidates[:1], replace(dataset, make_split=make_split))
+        Evaluator(telling(space), replace(dataset, make_split=make_split)).evaluate(candidates[:1])

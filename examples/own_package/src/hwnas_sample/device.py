@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from hwnas.profilers import Device
+from hwnas.profilers.cost_models import CostModel
 from hwnas.profilers.machine.fingerprint import Fact
 from hwnas.profilers.measurement import EnergySource
-from hwnas.profilers.simulated import CostModel, SimulatedDevice
+from hwnas.profilers.simulated import SimulatedDevice
 from hwnas.profilers.tables import BlockCost, BlockTable, block_key
 from hwnas.spaces import Layer, Space
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from hwnas.errors import InputError
 from hwnas.profilers.tvm.breakdown import step_ops
-from hwnas.profilers.tvm.compiled.cross import Link as Linker
-from hwnas.profilers.tvm.compiled.library import Library, describe
+from hwnas.profilers.tvm.compiled.cross import LibraryMaker
+from hwnas.profilers.tvm.compiled.library import Library
 from hwnas.profilers.tvm.intrinsics import prepare_tvm
 from hwnas.profilers.tvm.kernels.crossing import BYTE_BITS, Link, converts, links_of, runs_in_bytes
 from hwnas.profilers.tvm.kernels.emit import input_shape, layer_weights
@@ -30,6 +30,7 @@ from hwnas.profilers.tvm.kernels.int8.numbers import (
 from hwnas.profilers.tvm.kernels.int8.pieces import pieces_of
 from hwnas.profilers.tvm.kernels.plan import Plan, Step
 from hwnas.spaces import Layer, Network
+from hwnas.spaces.layer import describe
 
 _INPUT = 0
 
@@ -115,21 +116,20 @@ def place_values(calls: Sequence[Call]) -> tuple[list[Buffer], list[int], list[i
     return buffers, taken, sizes
 
 
-def export(network: Network, library: Library, path: Path, linker: Linker | None = None) -> None:
+def export(network: Network, library: Library, path: Path, maker: LibraryMaker | None = None) -> None:
     """Writes a network as a shared library that holds its kernels and its weights.
 
     Its function `main` maps a float32 image [1, channels, size, size] to logits [1, classes], as
     the ONNX file does; a chain that is a part of a network reads and makes maps, NHWC, with channels
-    filled up to the target's multiple. `describe`
-    returns JSON with the input's shape and what each kernel call computes. It needs TVM's runtime
-    to load and nothing else. `path` must be one that this process has not loaded before, since
-    loaders keep libraries by path.
+    filled up to the target's multiple. `describe` returns JSON with the input's shape and what each
+    kernel call computes. It needs TVM's runtime to load and nothing else. `path` must be one that this
+    process has not loaded before, since loaders keep libraries by path.
 
     Args:
         network: what to write.
         library: its kernels.
         path: where to; a `.tar` holds the object files, for a machine that links them itself.
-        linker: what links where the library is for another machine; None takes the C compiler.
+        maker: makes the file where the library is for another machine; None takes the C compiler.
 
     Raises:
         InputError: a layer the library has no kernels for.
@@ -143,7 +143,7 @@ def export(network: Network, library: Library, path: Path, linker: Linker | None
     link = tvm.get_global_func("relax.VMLink")
     executable = relax.vm_build.VMExecutable(link(builder, library.target.to_tvm(), kernels, [], {}))
     objects = [str(library.object_file(key)) for key in used[1:]]
-    executable.export_library(str(path), fcompile=linker, addons=objects)
+    executable.export_library(str(path), fcompile=maker, addons=objects)
 
 
 def program(network: Network, library: Library) -> tuple[Any, list[str]]:
@@ -186,7 +186,7 @@ def _links(layers: Sequence[Layer], plan: Plan) -> list[Link]:
         if link.key not in plan:
             layer = link.layer
             raise InputError(
-                f"layer {layer.name} ({describe(layer)}, {layer.weight_bits} bits) has no compiled kernels: "
+                f"layer {layer.name} ({describe(layer)}) has no compiled kernels: "
                 "it is not of the space this device was opened for"
             )
     return links

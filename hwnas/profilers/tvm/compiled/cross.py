@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from hwnas.errors import MeasurementError, UnavailableError
+from hwnas.errors import MeasurementError
 
 
-class Link(ABC):
+class LibraryMaker(ABC):
     """Makes one file of object files for one machine; TVM's `export_library` takes it as `fcompile`.
 
     Attributes:
@@ -39,7 +39,7 @@ class Link(ABC):
 
 @final
 @dataclass(frozen=True)
-class Linker(Link):
+class Linker(LibraryMaker):
     """A program that links shared libraries.
 
     Attributes:
@@ -67,7 +67,7 @@ class Linker(Link):
 
 @final
 @dataclass(frozen=True)
-class Archiver(Link):
+class Archiver(LibraryMaker):
     """A tar of the object files, which the server links with the C compiler that it must have."""
 
     triple: str
@@ -79,7 +79,7 @@ class Archiver(Link):
         tar(output, list(objects))
 
 
-def artefact_format(triple: str) -> tuple[str, Link]:
+def artefact_format(triple: str) -> tuple[str, LibraryMaker]:
     """Returns the suffix of what is sent to a machine with this LLVM triple, and what makes it."""
     linker = linker_for(triple)
     return (".so", linker) if linker else (".tar", Archiver(_gnu(triple)))
@@ -105,31 +105,10 @@ def linker_for(triple: str) -> Linker | None:
     return None
 
 
-def no_linker(triple: str) -> str:
-    """Returns what to install so that libraries for a machine can be linked here."""
-    gnu = _gnu(triple)
-    return (
-        f"nothing here links for {gnu}; Debian, Ubuntu: apt install gcc-{gnu.replace('_', '-')} "
-        "or apt install lld; anywhere: pip install 'hwnas[cross]'"
-    )
-
-
 def machine_of(triple: str) -> str:
     """Returns the machine in a triple as Linux names it, such as `aarch64`; this one for an empty triple."""
     machine = (triple or platform.machine()).split("-")[0]
     return {"arm64": "aarch64", "amd64": "x86_64", "AMD64": "x86_64"}.get(machine, machine)
-
-
-def elf_machine(data: bytes) -> str:
-    """Returns the machine that an ELF file is for; its number where it is a rarer one.
-
-    Raises:
-        UnavailableError: the file is not ELF, so that TVM here writes for another system.
-    """
-    if data[:4] != b"\x7fELF":
-        raise UnavailableError("TVM must write ELF object files for boards, but got another kind")
-    number = int.from_bytes(data[18:20], "little" if data[5] == 1 else "big")
-    return {62: "x86_64", 183: "aarch64", 40: "arm", 243: "riscv64"}.get(number, str(number))
 
 
 def _gnu(triple: str) -> str:

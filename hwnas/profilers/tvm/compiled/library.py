@@ -32,6 +32,7 @@ from hwnas.profilers.tvm.kernels.plan import (
 from hwnas.profilers.tvm.kernels.schedule_float import has_rule
 from hwnas.profilers.tvm.target import Target
 from hwnas.spaces import FLOAT_BITS, Layer, Space
+from hwnas.spaces.layer import describe
 
 _TABLE = "table.json"
 _FORMAT = 3
@@ -163,16 +164,6 @@ def has_linker() -> bool:
     chosen = os.environ.get("CXX") or os.environ.get("CC")
     names = [chosen] if chosen else ["g++", "gcc", "clang++", "clang", "c++", "cc"]
     return any(shutil.which(name) for name in names)
-
-
-def describe(layer: Layer) -> str:
-    """Returns a layer in a few words: `mbconv 24->40 k5 s2 144 wide at 24 px`."""
-    parts = [layer.kind, f"{layer.in_channels}->{layer.out_channels}"]
-    if layer.kind not in ("pool", "linear"):
-        parts += [f"k{layer.kernel}", f"s{layer.stride}"]
-    if layer.mid_channels:
-        parts.append(f"{layer.mid_channels} wide")
-    return " ".join([*parts, f"at {layer.in_size_px} px"])
 
 
 class SpaceLayers:

@@ -144,7 +144,7 @@ class RemoteTvm(Device):
 
     def fingerprint(self) -> Fingerprint:
         """Returns the key, the processor, TVM's version, the pack, threads and batch; not the tracker."""
-        self._usable()
+        self.need_usable()
         machine = self.machine
         return Fingerprint(
             {
@@ -178,10 +178,10 @@ class RemoteTvm(Device):
         self.check(network.layers)
         library = self._compiled()
         save_onnx(network, folder)
-        suffix, linker = artefact_format(self.pack.target.triple)
+        suffix, maker = artefact_format(self.pack.target.triple)
         write_coverage(network.layers, library, folder)
         path = folder / f"model{suffix}"
-        export(network, library, path, linker)
+        export(network, library, path, maker)
         return path
 
     def canary(self) -> Network | None:
@@ -246,12 +246,9 @@ class RemoteTvm(Device):
             )
         return found
 
-    def _usable(self) -> None:
-        self.need_usable()
-
     def _compiled(self, on_progress: Callable[[int, int], None] | None = None) -> Library:
         if self._library is None:
-            self._usable()
+            self.need_usable()
             place = cache_home() / "kernels"
             self._library = open_library(space_layers(self.space), self.pack, place, on_progress)
         return self._library

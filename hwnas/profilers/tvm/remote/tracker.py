@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from hwnas.errors import InputError, UnavailableError
+from hwnas.errors import InputError, UnavailableError, first_line
 
 SCHEME = "rpc:"
 _ANSWER_S = 5.0
@@ -116,7 +116,7 @@ def lend(address: Address, wait_s: float, session_s: float) -> Lent:
             # The time limit must be a whole number in TVM's own servers for small boards.
             return Lent(rpc.connect(host, port, key, session_timeout=int(session_s)), f"{host}:{port}")
         except Exception as error:  # TVM raises several kinds for a server that went away meanwhile
-            trouble = f"{host}:{port} does not answer: {_first_line(error)}"
+            trouble = f"{host}:{port} does not answer: {first_line(error)[:200]}"
             time.sleep(0.5)
     raise UnavailableError(
         f"no server of {SCHEME}{address} came free within {wait_s:g} s ({trouble}); "
@@ -181,7 +181,3 @@ def _asked(connection: socket.socket, address: Address, request: list[Any]) -> A
     if status != TrackerCode.SUCCESS:
         raise UnavailableError(f"the RPC tracker at {address.tracker} refused: {answer}")
     return answer
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -20,9 +20,9 @@ def build_candidate(module: Any, target: Any, triple: str) -> str:
     from tvm.support.tar import tar
 
     module = RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(module)
-    suffix, linker = artefact_format(triple) if triple else (".tar", None)
+    suffix, maker = artefact_format(triple) if triple else (".tar", None)
     path = Path(tempfile.mkdtemp(prefix="hwnas-tune-")) / f"kernel{suffix}"
-    tvm.driver.build(module, target=target).export_library(str(path), fcompile=linker or tar)
+    tvm.driver.build(module, target=target).export_library(str(path), fcompile=maker or tar)
     return str(path)
 
 

@@ -12,10 +12,8 @@ from hwnas.profilers.tvm.compiled.cross import (
     Archiver,
     Linker,
     artefact_format,
-    elf_machine,
     linker_for,
     machine_of,
-    no_linker,
 )
 from hwnas.profilers.tvm.compiled.library import Library, open_library
 from hwnas.profilers.tvm.kernels.packs import Pack, tvm_version
@@ -24,6 +22,13 @@ from hwnas.spaces import Network, get_space, random_network
 
 DEMO = get_space("demo")
 ARM = Target(mcpu="cortex-a72", triple="aarch64-linux-gnu")
+
+
+def elf_machine(data: bytes) -> str:
+    """The machine that an ELF file is for; its number where it is a rarer one."""
+    assert data[:4] == b"\x7fELF"
+    number = int.from_bytes(data[18:20], "little" if data[5] == 1 else "big")
+    return {62: "x86_64", 183: "aarch64"}.get(number, str(number))
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +65,7 @@ def test_a_library_is_linked_where_something_here_can(
 ) -> None:
     linker = linker_for(ARM.triple)
     if linker is None:
-        pytest.skip(no_linker(ARM.triple))
+        pytest.skip("nothing here links for ARM")
     export(smallest, arm_library, tmp_path / "model.so", linker)
     assert elf_machine((tmp_path / "model.so").read_bytes()) == "aarch64"
 
@@ -71,7 +76,6 @@ def test_linkers_are_looked_for_in_order(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert linker_for(ARM.triple) is None
     assert artefact_format(ARM.triple) == (".tar", Archiver(ARM.triple))
-    assert "apt install gcc-aarch64-linux-gnu" in no_linker(ARM.triple)
     here.add("ld.lld")
     assert linker_for("x86_64-linux-gnu") == Linker("x86_64-linux-gnu", "ld.lld", ("ld.lld", "--strip-all"))
     here.add("gcc")

@@ -21,7 +21,7 @@ from hwnas.spaces import Op
 
 
 def emit_piece(piece: Piece) -> Any:
-    """Returns the PrimFunc of a kernel: of its maps, its weights as `numbers_int8` has them, its result."""
+    """Returns the PrimFunc of a kernel: of its maps, its numbers as `layer_numbers` has them, its result."""
     from tvm import te
 
     build = {"dot": _dot, "logits": _logits, "image": _sums, "depthwise": _sums}.get(piece.form, _weightless)

@@ -11,7 +11,7 @@ from hwnas.spaces import Layer, Op
 _EXACT = 2**24
 
 IMAGE_NUMBERS = 5
-"""How many numbers the rounding of the image takes, see `image_numbers`."""
+"""How many numbers the rounding of the image takes, see `numbers`."""
 
 Form = Literal["dot", "image", "depthwise", "logits", "pool", "max_pool", "average_pool", "scale"]
 
