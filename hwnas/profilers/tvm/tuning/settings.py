@@ -35,7 +35,7 @@ class TuningSettings:
 
 @dataclass(frozen=True)
 class TuningProgress:
-    """How far a search is: kernels that have a schedule, trials in all, and a net's expected time."""
+    """How far a search is: kernels that have a schedule, trials, and an average network's expected time."""
 
     tuned: int
     kernels: int
