@@ -11,6 +11,7 @@ from hwnas.errors import InputError
 from hwnas.export.accuracy import Batches, accuracy
 from hwnas.export.claims import Claims, figure_value
 from hwnas.export.gate import file_logits
+from hwnas.export.manifest import MANIFEST, check_files
 from hwnas.export.onnx import OnnxFile, read_onnx
 from hwnas.profilers import Device, Measurement, Protocol
 from hwnas.profilers.onnx.model import OUTPUT, onnx_model
@@ -35,7 +36,7 @@ class Check:
     """One claim against what was found.
 
     Attributes:
-        what: the claim: `graph`, `accuracy_top1` or `latency_ms`.
+        what: the claim: `graph`, `files`, `accuracy_top1` or `latency_ms`.
         claimed, found: figures, None where there is none.
         passed: None where the claim could not be checked.
         note: for people: what was compared, or why not.
@@ -119,10 +120,11 @@ def verify_model(
 ) -> Verification:
     """Returns what came of measuring a file's claims again.
 
-    The latency may be up to 20 % above the claimed one and must come from a device with the
-    claimed fingerprint to be compared; elsewhere it is measured and told. The accuracy may be half
-    a point off. Where the claim is about a compiled library beside the file, that library is
-    loaded, which runs its code: verify only what you trust.
+    Where its manifest lies beside it, the files listed there must be those that were exported, or
+    no latency is measured. The latency may be up to 20 % above the claimed one and must come from
+    a device with the claimed fingerprint to be compared; elsewhere it is measured and told. The
+    accuracy may be half a point off. Where the claim is about a compiled library beside the file,
+    that library is loaded, which runs its code: verify only what you trust.
 
     Args:
         model: from `open_claimed`.
@@ -131,14 +133,16 @@ def verify_model(
         protocol: how to measure.
 
     Raises:
-        InputError: the artefact that was measured is not there.
+        InputError: the artefact that was measured is not there, or the manifest is none.
         MeasurementError: the device failed.
     """
     checks = [Check("graph", None, None, True, "the graph is that of the claimed architecture and bits")]
+    files = _check_files(model.file.path.parent)
+    checks += [files] if files else []
     if batches is not None:
         checks.append(_check_accuracy(model, batches))
     measurement = None
-    if device is not None:
+    if device is not None and (files is None or files.passed):
         subject = subject_key(model.layers)
         artefacts = {subject: _artefact(model, device)}
         (measurement,) = device.measure_artefacts(
@@ -146,6 +150,15 @@ def verify_model(
         )
         checks.append(_check_latency(model.claims, device, measurement))
     return Verification(model.file.path, tuple(checks), measurement)
+
+
+def _check_files(folder: Path) -> Check | None:
+    """Whether files were changed since they were exported; None where no manifest says."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    wrong = check_files(folder)
+    note = "; ".join(wrong) or f"the files that {MANIFEST} lists are those that were exported"
+    return Check("files", None, None, not wrong, note)
 
 
 def _check_accuracy(model: ClaimedModel, batches: Callable[[str, int], Batches]) -> Check:

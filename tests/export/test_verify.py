@@ -1,4 +1,6 @@
+import json
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +152,21 @@ def test_weights_of_another_shape_are_refused(export: Export) -> None:
     onnx.save(model, path)
     with pytest.raises(InputError, match=r"not the network|not a valid"):
         open_claimed(path)
+
+
+def test_files_are_held_to_the_manifest_and_a_changed_one_is_not_run(export: Export) -> None:
+    path = export(artefact="model.so")
+    library = path.with_name("model.so")
+    library.write_bytes(b"as exported")
+    listed = [{"name": one.name, "sha256": sha256(one.read_bytes()).hexdigest()} for one in (library, path)]
+    path.with_name("manifest.json").write_text(json.dumps({"files": listed}))
+    assert checks(verify_model(open_claimed(path), None, None))["files"].passed
+    library.write_bytes(b"changed")
+    # To load it would fail, and with another error.
+    found = verify_model(open_claimed(path), get_device("cpu-ort"), None, FAST)
+    assert not found.passed
+    assert "model.so is not the file that was exported" in checks(found)["files"].note
+    assert found.measurement is None
 
 
 def test_a_missing_artefact_is_named(export: Export) -> None:
