@@ -9,7 +9,8 @@ predictor, inner search and choice of proposals:
 - `uniform`: architectures alone, every layer at 8 bits;
 - `sequential`: architectures alone for half the budget, then the bits of four of the front's networks,
   in the manner of HAQ;
-- `joint`: architectures and bits at once.
+- `joint`: architectures and bits at once, but for the first round after the first sample, which as in
+  `hwnas search` proposes at 8 bits alone.
 
 Latencies are the simulated device's own. Figures: hypervolume of what was evaluated, above chance accuracy
 and below the latency of the largest network at 8 bits; again with the fronts' accuracies on the test
@@ -178,8 +179,11 @@ def sequential(run: Run, genome: Genome, budget: int) -> None:
 
 
 def joint(run: Run, genome: Genome, budget: int) -> None:
-    """Architectures and bits at once."""
-    run.search(genome, budget)
+    """Architectures and bits at once, after a first sample of both and a first round at 8 bits."""
+    run.search(genome, min(FIRST, budget))
+    run.search(Genome(genome.space, (8,)), min(ROUND, budget - FIRST))
+    assert run.known is not None
+    run.search(genome, budget - len(run.known))
 
 
 def _children(parents: Ints, counts: Ints, rng: np.random.Generator) -> Ints:

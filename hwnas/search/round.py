@@ -1,7 +1,7 @@
 """One round of a search: the predictors propose, and what they propose is measured and evaluated."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,11 +11,14 @@ from hwnas.search.goal import reward
 from hwnas.search.inner import Floats
 from hwnas.search.pareto import gainful_subset, spread_subset
 from hwnas.search.pool import Pool
-from hwnas.search.proposals import Inner, for_the_fleet
+from hwnas.search.proposals import Inner, Proposed, for_the_fleet
 from hwnas.search.result import Fits
 from hwnas.search.state import State
 from hwnas.search.truth import Latencies
 from hwnas.spaces import Candidates
+
+# Only where so many rounds follow does the first one leave bits alone.
+_ROUNDS_WITH_BITS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +43,7 @@ class Round:
         proposals = []
         for index, one in enumerate(state.latencies):
             name = one.device.name
-            listener = self.account.listener(self.number, one)
-            found = inners[name].run(state.known_front(one), self._seed(index), listener)
+            found = self._proposed(inners[name], one, self._seed(index))
             state.tally.priced += found.priced
             if found.certificate is not None:
                 state.tally.certificate[name] = found.certificate
@@ -53,6 +55,24 @@ class Round:
             proposals.append(self._for_the_fleet(inners, share))
         every = joined(proposals)
         state.learn(every[: state.left])
+
+    def _proposed(self, inner: Inner, one: Latencies, seed: int) -> Proposed:
+        """Returns the front that is expected on a device; in a first round at its widest bits alone.
+
+        What bits cost is small beside what architectures differ by, and is learned from few examples
+        once those are known; a predictor that begins with both never gets to know the most accurate
+        networks. Where nothing at the widest bits keeps the limits, bits are chosen from the start.
+        """
+        state, listener = self.state, self.account.listener(self.number, one)
+        front = state.known_front(one)
+        opening = self.number == 1 and state.settings.rounds > _ROUNDS_WITH_BITS
+        if opening and len(inner.pairs) > 1:
+            widest = replace(inner, pairs=inner.pairs[:1])
+            found = widest.run(front, seed, listener)
+            if len(found.candidates):
+                return found
+            state.tally.priced += found.priced
+        return inner.run(front, seed, listener)
 
     def _size(self) -> int:
         settings = self.state.settings

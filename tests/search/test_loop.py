@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from hwnas.errors import InfeasibleError, InputError
 from hwnas.search.front import Front, read_front, write_front
 from hwnas.search.loop import SearchResult
 from hwnas.search.run_folder import Journal, run_folder
+from hwnas.spaces import Candidates
+from hwnas.supernet import Evaluation
 
 from .conftest import World
 
@@ -192,3 +195,38 @@ def test_fronts_hold_only_what_the_contract_names(world: World) -> None:
         "params",
         "bitops",
     } <= set(entry["candidates"][0])
+
+
+class Bits(World):
+    """Notes the bits of what is evaluated."""
+
+    def evaluate(self, candidates: Candidates, split: str) -> Iterator[Evaluation]:
+        self.narrow += (candidates.weight_bits < 32).any(axis=1).tolist()
+        return super().evaluate(candidates, split)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.narrow: list[bool] = []
+        self.devices = self.devices[1:]
+
+
+QUICK: dict[str, object] = {"initial_evaluations": 12, "profile_samples": 12, "inner_evaluations": 100}
+
+
+def test_the_first_of_several_rounds_leaves_bits_alone(tmp_path: Path) -> None:
+    world = Bits(tmp_path)
+    world.run("run", rounds=3, target_latency_ms=None, **QUICK)
+    first, opening, later = world.narrow[:12], world.narrow[12:20], world.narrow[20:]
+    assert any(first)
+    assert not any(opening)
+    assert any(later)
+
+
+def test_a_target_that_only_few_bits_keep_has_them_from_the_first_round(tmp_path: Path) -> None:
+    world = Bits(tmp_path)
+    fastest = world.run("all", rounds=1, target_latency_ms=None, **QUICK).front.members[0]
+    assert fastest.quantized
+    world.narrow.clear()
+    world.run("few", rounds=3, target_latency_ms=1.06 * fastest.latency_ms["two"]["value"], **QUICK)
+    assert len(world.narrow) > 12
+    assert all(world.narrow[12:])
