@@ -18,16 +18,19 @@ from .stage import Stage, Tried
 
 # Of a hundred kills, how many befall each job.
 SHARES = {
-    "train": 20,
-    "evaluate": 18,
+    "train": 16,
+    "train, 2 processes": 2,
+    "evaluate": 14,
     "evaluate, 2 processes": 4,
-    "profile": 18,
-    "profile, simulated": 6,
-    "profile, cpu-ort": 2,
-    "search": 14,
-    "search, measured": 4,
-    "export": 12,
-    "export, cpu-ort": 2,
+    "profile": 14,
+    "profile, simulated": 4,
+    "profile, cpu-ort": 4,
+    "profile, cpu": 6,
+    "profile, cpu, tuned": 6,
+    "search": 10,
+    "search, measured": 8,
+    "export": 8,
+    "export, cpu-ort": 4,
 }
 
 FAULTS: dict[str, Callable[[Stage], Tried]] = {

@@ -18,6 +18,10 @@ _INTO_A_GROUP_S = 0.7
 
 def at_work(name: str) -> Callable[[Running], bool]:
     """Returns what tells that a job is in the middle of something that is worth keeping."""
+    if name == "profile, cpu":
+        return lambda running: any((running.place / "home" / "kernels").glob("*/*.o"))
+    if name == "profile, cpu, tuned":
+        return lambda running: len(truths(running.place)) > 0
     job = name.partition(",")[0]
     words = {"profile": "measuring on", "train": "train: 1/", "evaluate": "evaluate: "}
     words |= {"search": "evaluate accuracy: 0/", "export": "export and check: 0/"}
@@ -26,7 +30,7 @@ def at_work(name: str) -> Callable[[Running], bool]:
 
 def kept(name: str, place: Path) -> int:
     """Returns how much of a job's work is on the disk: steps of training, or truths."""
-    if name == "train":
+    if name.startswith("train"):
         return saved_step(place / "net.safetensors.checkpoint")
     return len(truths(place))
 

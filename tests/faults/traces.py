@@ -15,6 +15,8 @@ from safetensors import safe_open
 
 # The last line of these may be torn by a kill; the next start cuts it off.
 _GROWING = {".jsonl", ".csv"}
+# Of the tuner, whose files are JSON lines too.
+_WORKLOADS, _TRIALS = "database_workload.json", "database_tuning_record.json"
 
 
 def torn(place: Path, *, finished: bool) -> list[str]:
@@ -42,7 +44,7 @@ def torn(place: Path, *, finished: bool) -> list[str]:
 def truths(place: Path) -> Counter[str]:
     """Returns what was found out and written down so far, and how often it stands there.
 
-    Rows of stores, of journals and of results.
+    Rows of stores, of journals and of results, and the tuner's trials.
     """
     found: Counter[str] = Counter()
     for path in place.rglob("*"):
@@ -51,6 +53,8 @@ def truths(place: Path) -> Counter[str]:
         elif path.name == "results.csv":
             rows = csv.reader(io.StringIO("\n".join(_whole_lines(path))))
             found.update(f"{path}: {row[0]} {row[5]}" for row in rows)
+        elif path.name == _TRIALS:
+            found.update(f"{path}: {line}" for line in _whole_lines(path))
         elif path.suffix == ".sqlite":
             found.update(f"{path}: {subject}" for subject in _rows(path))
     return found
@@ -67,14 +71,14 @@ def repeated(now: Counter[str]) -> list[str]:
 
 
 def _read(path: Path, finished: bool) -> None:
-    if path.suffix == ".json":
-        json.loads(path.read_text())
-    elif path.suffix in _GROWING:
+    if path.suffix in _GROWING or path.name in (_WORKLOADS, _TRIALS):
         lines = _whole_lines(path)
         if finished and not path.read_bytes().endswith(b"\n"):
             raise ValueError("its last line is torn")
-        for line in lines if path.suffix == ".jsonl" else ():
+        for line in lines if path.suffix != ".csv" else ():
             json.loads(line)
+    elif path.suffix == ".json":
+        json.loads(path.read_text())
     elif path.suffix == ".safetensors":
         with safe_open(path, "np") as file:
             for name in file.keys():  # noqa: SIM118 (not a mapping)
