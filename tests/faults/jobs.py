@@ -76,7 +76,9 @@ def jobs(world: Path) -> dict[str, Job]:
         Job("profile, cpu", f"{on_tvm} --samples 3", _profiled),
         Job("profile, cpu, tuned", f"{on_tvm} --samples 3 --tune-budget 20s", _profiled),
         Job("search", f"{_QUICK} --device {SIMULATED} --no-export -o run", _searched),
-        Job("search, measured", f"{_CHOOSING} --device sleeper --no-export -o run", _searched, same_store=True),
+        Job(
+            "search, measured", f"{_CHOOSING} --device sleeper --no-export -o run", _searched, same_store=True
+        ),
         Job("export", f"export run {chosen} -o models", _exported_exactly, needs=("run",)),
         Job("export, cpu-ort", f"export run-ort {chosen} -o models", _exported, needs=("run-ort",)),
     ]
