@@ -36,6 +36,8 @@ SHARES = {
 FAULTS: dict[str, Callable[[Stage], Tried]] = {
     "Ctrl-C once": interrupts.once,
     "Ctrl-C twice": interrupts.twice,
+    "Ctrl-C, nothing kept": interrupts.keeping_nothing,
+    "killed at work": others.killed_at_work,
     "a full disk": disks.full,
     "a read-only folder": disks.read_only,
     "a file removed": disks.removed,

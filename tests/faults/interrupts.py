@@ -6,11 +6,13 @@ from pathlib import Path
 
 from hwnas.supernet.training.checkpoint import saved_step
 
-from .running import Running
+from .running import Running, started
 from .stage import Stage, Tried
 from .traces import torn, truths
 
 _NAMES = ("profile", "search", "train", "evaluate", "export")
+# What compiles, what tunes, and what runs in several processes.
+_FURTHER = ("profile, cpu", "profile, cpu, tuned", "train, 2 processes")
 RESUME = "interrupted; repeat the same command to resume"
 # The next group of measurements takes longer than this, even on a quiet machine.
 _INTO_A_GROUP_S = 0.7
@@ -22,6 +24,8 @@ def at_work(name: str) -> Callable[[Running], bool]:
         return lambda running: any((running.place / "home" / "kernels").glob("*/*.o"))
     if name == "profile, cpu, tuned":
         return lambda running: len(truths(running.place)) > 0
+    if name == "search, measured":
+        return lambda running: "measuring on" in running.said()
     job = name.partition(",")[0]
     words = {"profile": "measuring on", "train": "train: 1/", "evaluate": "evaluate: "}
     words |= {"search": "evaluate accuracy: 0/", "export": "export and check: 0/"}
@@ -35,7 +39,7 @@ def kept(name: str, place: Path) -> int:
     return len(truths(place))
 
 
-def once(stage: Stage, names: Sequence[str] = (*_NAMES, "evaluate, 2 processes")) -> Tried:
+def once(stage: Stage, names: Sequence[str] = (*_NAMES, "evaluate, 2 processes", *_FURTHER)) -> Tried:
     """Ctrl-C once over every command: what was in flight is kept."""
     tried = Tried()
     for name in names:
@@ -59,7 +63,23 @@ def once(stage: Stage, names: Sequence[str] = (*_NAMES, "evaluate, 2 processes")
     return tried
 
 
-def twice(stage: Stage, names: Sequence[str] = _NAMES) -> Tried:
+def keeping_nothing(stage: Stage) -> Tried:
+    """Ctrl-C over an evaluation without a file: what is said is true, nothing can be resumed."""
+    tried = Tried()
+    place = stage.settled("evaluate")
+    words = stage.job("evaluate").words[:-2]
+    working = at_work("evaluate")
+    with started(words, place) as running:
+        came = running.wait_for(lambda: working(running))
+        running.interrupt()
+        end = running.ended()
+    wrong = end.refused("nothing was kept", code=130) if came else ["it was over before the key was pressed"]
+    wrong += [f"left: {path}" for path in place.rglob("*") if path.is_file()]
+    tried.add("evaluate without -o", wrong, end.last)
+    return tried
+
+
+def twice(stage: Stage, names: Sequence[str] = (*_NAMES, *_FURTHER)) -> Tried:
     """Ctrl-C twice over every command: it ends, and the measurement in flight with it."""
     tried = Tried()
     for name in names:
