@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hwnas.supernet.training.checkpoint import saved_step
 
-from .running import Running, started
+from .running import Ran, Running, started
 from .stage import Stage, Tried
 from .traces import torn, truths
 
@@ -32,6 +32,17 @@ def at_work(name: str) -> Callable[[Running], bool]:
     return lambda running: words[job] in running.said()
 
 
+def _heard(name: str, ran: Ran) -> list[str]:
+    """What is wrong with how a command ended that was interrupted."""
+    if name != "train, 2 processes":
+        return ran.refused(RESUME, code=130)
+    # torchrun tells of the signal too, by a traceback and a code of its own.
+    said = [
+        line for line in ran.err.splitlines() if line.startswith("hwnas: ") and "ending after" not in line
+    ]
+    return [] if said == [f"hwnas: {RESUME}"] and ran.code else [f"it said {said}, code {ran.code}"]
+
+
 def kept(name: str, place: Path) -> int:
     """Returns how much of a job's work is on the disk: steps of training, or truths."""
     if name.startswith("train"):
@@ -53,7 +64,7 @@ def once(stage: Stage, names: Sequence[str] = (*_NAMES, "evaluate, 2 processes",
             running.interrupt()
 
         ran, came = stage.befallen(name, place, at_work(name), press)
-        wrong = ran.refused(RESUME, code=130) if came else ["it was over before the key was pressed"]
+        wrong = _heard(name, ran) if came else ["it was over before the key was pressed"]
         if "ending after what is in flight" not in ran.err:
             wrong.append(f"it did not say that it heard: {ran.err[-300:]}")
         if kept(name, place) <= before:
@@ -92,7 +103,7 @@ def twice(stage: Stage, names: Sequence[str] = (*_NAMES, *_FURTHER)) -> Tried:
             running.interrupt()
 
         ran, came = stage.befallen(name, place, at_work(name), press)
-        wrong = ran.refused(RESUME, code=130) if came else ["it was over before the key was pressed"]
+        wrong = _heard(name, ran) if came else ["it was over before the key was pressed"]
         if name == "profile" and kept(name, place) > 32:
             wrong.append("it went on to the end of the group")
         wrong += torn(place, finished=False)
