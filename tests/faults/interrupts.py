@@ -36,11 +36,13 @@ def _heard(name: str, ran: Ran) -> list[str]:
     """What is wrong with how a command ended that was interrupted."""
     if name != "train, 2 processes":
         return ran.refused(RESUME, code=130)
-    # torchrun tells of the signal too, by a traceback and a code of its own.
+    # torchrun tells of the signal too, by a traceback and a code of its own; on the second it may
+    # end rank 0 before that one is heard, and another rank tells what is to be told.
     said = [
         line for line in ran.err.splitlines() if line.startswith("hwnas: ") and "ending after" not in line
     ]
-    return [] if said == [f"hwnas: {RESUME}"] and ran.code else [f"it said {said}, code {ran.code}"]
+    well = len(said) == 1 and "repeat the same command to " in said[0] and ran.code
+    return [] if well else [f"it said {said}, code {ran.code}"]
 
 
 def kept(name: str, place: Path) -> int:
