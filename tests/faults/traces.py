@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -28,9 +29,7 @@ def torn(place: Path, *, finished: bool) -> list[str]:
             grows may be torn, and temporary files may be there.
     """
     wrong = []
-    for path in sorted(place.rglob("*")):
-        if not path.is_file() or path.relative_to(place).parts[0] == "tmp":
-            continue
+    for path in sorted(_files(place)):
         if _is_temporary(path):
             wrong += [f"left behind: {path}"] if finished else []
             continue
@@ -47,7 +46,7 @@ def truths(place: Path) -> Counter[str]:
     Rows of stores, of journals and of results, and the tuner's trials.
     """
     found: Counter[str] = Counter()
-    for path in place.rglob("*"):
+    for path in _files(place):
         if path.name == "journal.jsonl":
             found.update(f"{path}: {json.loads(line)['key']}" for line in _whole_lines(path))
         elif path.name == "results.csv":
@@ -68,6 +67,13 @@ def lost(before: Counter[str], after: Counter[str]) -> list[str]:
 def repeated(now: Counter[str]) -> list[str]:
     """Returns truths that were found out more than once."""
     return [f"repeated {count} times: {one}" for one, count in now.items() if count > 1]
+
+
+def _files(place: Path) -> Iterator[Path]:
+    """All files but those that are put aside, which may go while one looks."""
+    for part in place.iterdir():
+        if part.name != "tmp":
+            yield from (path for path in [part, *part.rglob("*")] if path.is_file())
 
 
 def _read(path: Path, finished: bool) -> None:
