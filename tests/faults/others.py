@@ -117,8 +117,10 @@ def worker_killed(
             lambda running: working(running) and running.descendants(),  # noqa: B023 (called at once)
             shoot,
         )
-        wrong = end.done() if came else ["it was over before a worker was killed"]
-        tried.add(name, wrong + stage.completes(name, place, truths(place)))
+        # One that is shot before it is ready is not replaced: something may be wrong with all of them.
+        told = bool(end.code) and not end.refused("cannot start measuring")
+        wrong = ([] if told else end.done()) if came else ["it was over before a worker was killed"]
+        tried.add(name, wrong + stage.completes(name, place, truths(place)), end.last if told else "")
     return tried
 
 
