@@ -1,5 +1,6 @@
 """`hwnas evaluate`: accuracy of subnets of a supernet."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwnas.cli.fields import fields_as_options
+from hwnas.cli.interrupt import keeping_nothing
 from hwnas.cli.options import (
     Data,
     Json,
@@ -112,7 +114,8 @@ def evaluate(asked: EvaluateOptions) -> None:
         if asked.ray
         else local_workers(evaluator, asked.workers)
     )
-    with showing_progress() as progress:
+    kept = nullcontext() if asked.output else keeping_nothing("add -o FILE to keep each result")
+    with kept, showing_progress() as progress:
         results = evaluate_into(asked.output, evaluator, candidates, asked.split, where, progress)
     if asked.as_json:
         print_json(results)

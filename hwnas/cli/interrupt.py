@@ -13,6 +13,25 @@ from hwnas.progress import Progress, Stopped
 _SAYS = b"\nhwnas: ending after what is in flight; Ctrl-C again ends at once\n"
 
 
+class Interrupted(HwnasError):
+    """Ctrl-C ended a command that has kept nothing."""
+
+    exit_code = 130
+
+
+@contextmanager
+def keeping_nothing(advice: str = "the same command begins anew") -> Iterator[None]:
+    """Where a command keeps nothing until it ends, says so on Ctrl-C; what it could keep, `advice` says.
+
+    Raises:
+        Interrupted: on Ctrl-C.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; nothing was kept: {advice}") from None
+
+
 @contextmanager
 def stoppable(progress: Progress) -> Iterator[Progress]:
     """Yields a listener that passes on what it hears, and raises Stopped at a step after a Ctrl-C.

@@ -24,6 +24,7 @@ from hwnas.cli import (
     train,
     verify,
 )
+from hwnas.cli.interrupt import keeping_nothing
 from hwnas.cli.output import say
 from hwnas.errors import HwnasError
 from hwnas.version import __version__
@@ -52,7 +53,10 @@ for command in (
     report,
 ):
     name = command.__name__.rsplit(".", 1)[1]
-    app.command(name.replace("_", "-"), epilog=f"Example: {command.EXAMPLE}")(getattr(command, name))
+    run = getattr(command, name)
+    app.command(name.replace("_", "-"), epilog=f"Example: {command.EXAMPLE}")(
+        run if command in (train, evaluate, profile, search, export) else keeping_nothing()(run)
+    )
 
 
 def _print_version(wanted: bool) -> None:

@@ -29,6 +29,7 @@ _OF_RECIPE = (
     *("weight_decay", "label_smoothing", "distillation", "dropout", "gradient_clip", "ema_decay"),
     *("precision", "mirror", "crop_area", "rand_augment_magnitude", "seed"),
 )
+_SAY_WHY = "say why the job ends"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,8 +180,11 @@ def train(asked: TrainOptions) -> None:
     ):
         try:
             _train(asked, group, device, progress)
+        except KeyboardInterrupt:
+            group.is_first_to(_SAY_WHY)  # the others see a process gone, and need not say so
+            raise
         except HwnasError as error:
-            if group.is_first_to("say why the job ends"):
+            if group.is_first_to(_SAY_WHY):
                 raise
             raise typer.Exit(error.exit_code) from error
         if group.rank:

@@ -1,16 +1,16 @@
 """The run folder: its configuration, and the journal that a broken run is replayed from."""
 
-import fcntl
 import io
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from hwnas.errors import InputError
 from hwnas.files import parse_json, read_bytes, read_json, write_json
 from hwnas.line_file import LineFile
+from hwnas.lock import held
 
 Key = tuple[str, ...]
 
@@ -118,26 +118,21 @@ def run_folder(path: Path, config: Mapping[str, Any]) -> Iterator[Journal]:
 def locked_folder(path: Path) -> Iterator[None]:
     """Makes a folder where it is not there, and holds it against a second process.
 
-    The lock is the system's and ends with the process, however that ends: a lock file that is left
-    holds nobody up.
-
     Raises:
         InputError: the folder cannot be written, or is in use.
     """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = open(path / ".lock", "w")  # noqa: SIM115 (closed below)
-    except OSError as error:
-        raise InputError(
-            f"cannot write run folder {path}: {error.strerror}; name another with -o FOLDER"
-        ) from error
-    with lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            path.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(held(path / ".lock"))
+        except BlockingIOError:
             raise InputError(
                 f"run folder {path} is in use by another process; wait for it or name another"
             ) from None
+        except OSError as error:
+            raise InputError(
+                f"cannot write run folder {path}: {error.strerror}; name another with -o FOLDER"
+            ) from error
         yield
 
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from hwnas.cli.interrupt import stoppable
+from hwnas.cli.interrupt import Interrupted, keeping_nothing, stoppable
 from hwnas.errors import InputError
 from hwnas.progress import Silent, Stopped
 
@@ -70,3 +70,9 @@ def test_where_interrupts_are_ignored_they_stay_so() -> None:
         press()
         listener.step("work", 1, 3)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_a_command_that_keeps_nothing_does_not_say_that_it_can_be_resumed() -> None:
+    with pytest.raises(Interrupted, match="interrupted; nothing was kept: add -o FILE") as caught:
+        keeping_nothing("add -o FILE")(interrupted)(2)
+    assert caught.value.exit_code == 130

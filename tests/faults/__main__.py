@@ -18,21 +18,26 @@ from .stage import Stage, Tried
 
 # Of a hundred kills, how many befall each job.
 SHARES = {
-    "train": 20,
-    "evaluate": 18,
+    "train": 16,
+    "train, 2 processes": 2,
+    "evaluate": 14,
     "evaluate, 2 processes": 4,
-    "profile": 18,
-    "profile, simulated": 6,
-    "profile, cpu-ort": 2,
-    "search": 14,
-    "search, measured": 4,
-    "export": 12,
-    "export, cpu-ort": 2,
+    "profile": 14,
+    "profile, simulated": 4,
+    "profile, cpu-ort": 4,
+    "profile, cpu": 6,
+    "profile, cpu, tuned": 6,
+    "search": 10,
+    "search, measured": 8,
+    "export": 8,
+    "export, cpu-ort": 4,
 }
 
 FAULTS: dict[str, Callable[[Stage], Tried]] = {
     "Ctrl-C once": interrupts.once,
     "Ctrl-C twice": interrupts.twice,
+    "Ctrl-C, nothing kept": interrupts.keeping_nothing,
+    "killed at work": others.killed_at_work,
     "a full disk": disks.full,
     "a read-only folder": disks.read_only,
     "a file removed": disks.removed,

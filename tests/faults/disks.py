@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from .interrupts import at_work
+from .interrupts import at_work, kept
 from .jobs import settle
 from .running import Running, ran
 from .stage import Stage, Tried
@@ -14,16 +14,17 @@ from .traces import lost, torn, truths
 
 _NAMES = ("train", "evaluate", "profile, simulated", "search", "export")
 _MIB = 1 << 20
-# A job, what of its place is removed, and after which words of it; without, when it is at work.
+STORE = "home/measurements.sqlite"
+# A job, and what of its place is removed when it is at work; a store, when it holds something.
 _REMOVED = (
-    ("profile", "home/measurements.sqlite", "32/80"),
-    ("search", "run/journal.jsonl", ""),
-    ("search", "run", ""),
-    ("train", "net.safetensors.checkpoint", ""),
-    ("evaluate", "results.csv", ""),
-    ("export", "run/front.json", ""),
-    ("export", "models", ""),
-    ("profile", "tmp", ""),
+    ("profile", STORE),
+    ("search", "run/journal.jsonl"),
+    ("search", "run"),
+    ("train", "net.safetensors.checkpoint"),
+    ("evaluate", "results.csv"),
+    ("export", "run/front.json"),
+    ("export", "models"),
+    ("profile", "tmp"),
 )
 
 
@@ -100,12 +101,12 @@ def read_only(stage: Stage, names: Sequence[str] = _NAMES) -> Tried:
     return tried
 
 
-def removed(stage: Stage, what: Sequence[tuple[str, str, str]] = _REMOVED) -> Tried:
+def removed(stage: Stage, what: Sequence[tuple[str, str]] = _REMOVED) -> Tried:
     """Files that are gone in the middle of a run: outputs, inputs, and what was put aside."""
     tried = Tried()
-    for name, path, when in what:
+    for name, path in what:
         place = stage.settled(name)
-        condition = _said(when) if when else at_work(name)
+        condition = _keeping(name, place) if path == STORE else at_work(name)
         end, came = stage.befallen(name, place, condition, _remover(place / path))
         wrong = [] if came else ["it was over before the file was removed"]
         wrong += end.refused("removed", "No such file", "missing", "cannot") if end.code else []
@@ -116,8 +117,8 @@ def removed(stage: Stage, what: Sequence[tuple[str, str, str]] = _REMOVED) -> Tr
     return tried
 
 
-def _said(text: str) -> Callable[[Running], bool]:
-    return lambda running: text in running.said()
+def _keeping(name: str, place: Path) -> Callable[[Running], bool]:
+    return lambda _running: kept(name, place) > 0
 
 
 def _remover(path: Path) -> Callable[[Running], None]:

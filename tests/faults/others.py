@@ -99,7 +99,9 @@ def clock_back(stage: Stage) -> Tried:
     return tried
 
 
-def worker_killed(stage: Stage, names: Sequence[str] = ("profile", "evaluate, 2 processes")) -> Tried:
+def worker_killed(
+    stage: Stage, names: Sequence[str] = ("profile", "search, measured", "evaluate, 2 processes")
+) -> Tried:
     """The process that measures, or one that evaluates, killed as the kernel does when memory is short."""
     tried = Tried()
     for name in names:
@@ -115,7 +117,34 @@ def worker_killed(stage: Stage, names: Sequence[str] = ("profile", "evaluate, 2 
             lambda running: working(running) and running.descendants(),  # noqa: B023 (called at once)
             shoot,
         )
-        wrong = end.done() if came else ["it was over before a worker was killed"]
+        # One that is shot before it is ready is not replaced: something may be wrong with all of them.
+        told = bool(end.code) and not end.refused("cannot start measuring")
+        wrong = ([] if told else end.done()) if came else ["it was over before a worker was killed"]
+        tried.add(name, wrong + stage.completes(name, place, truths(place)), end.last if told else "")
+    return tried
+
+
+def killed_at_work(stage: Stage) -> Tried:
+    """`kill -9` where a random moment seldom falls: compiling, tuning, and measuring what tells most."""
+    tried = Tried()
+
+    def choosing(running: Running) -> bool:
+        return running.said().count("measuring on sleeper: 0/") > 1
+
+    for name, condition in (
+        ("profile, cpu", at_work("profile, cpu")),
+        ("profile, cpu, tuned", at_work("profile, cpu, tuned")),
+        ("search, measured", choosing),
+    ):
+        place = stage.settled(name)
+        left: list[str] = []
+
+        def shoot(running: Running, left: list[str] = left) -> None:
+            left += [f"outlives the command: {one}" for one in running.kill(whole_group=False)]
+
+        _, came = stage.befallen(name, place, condition, shoot)
+        wrong = left if came else ["it was over before it was killed"]
+        wrong += torn(place, finished=False)
         tried.add(name, wrong + stage.completes(name, place, truths(place)))
     return tried
 
@@ -138,7 +167,7 @@ def together(stage: Stage) -> Tried:
     again = ran(profile.words, place)
     wrong += again.done() + ([] if truths(place) == known else ["measured again"])
     tried.add("two searches and a profile", wrong)
-    for name in ("search", "evaluate", "export"):
+    for name in ("search", "evaluate", "export", "train"):
         place = stage.settled(name)
         working = at_work(name)
         link = stage.home / "link"
@@ -147,7 +176,7 @@ def together(stage: Stage) -> Tried:
         with started(stage.job(name).words, place) as first:
             first.wait_for(lambda: working(first))  # noqa: B023 (called at once)
             end = ran(stage.job(name).words, link)
-            wrong = end.refused("in use by another process", "written by another process")
+            wrong = end.refused("by another process")
             wrong += first.ended().done()
         tried.add(f"{name} twice", wrong + stage.completes(name, place, truths(place)), end.last)
     return tried

@@ -15,6 +15,7 @@ import psutil
 
 # Far above what any of them takes, on a machine that is busy with others.
 MOST_S = 1800
+_PROGRAMS = {"torchrun": "torch.distributed.run"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Running:
         """Starts `hwnas WORDS` in a place, with its store and its temporary files there too.
 
         Args:
-            words: of the command.
+            words: of the command; those of a launcher begin with `torchrun`.
             place: its working folder.
             more: further variables of its environment.
         """
@@ -68,7 +69,9 @@ class Running:
         self.began = time.monotonic()
         # Not in the place, whose disk may be full.
         self._out, self._err = (tempfile.NamedTemporaryFile("w+") for _ in range(2))  # noqa: SIM115
-        command = [sys.executable, "-m", "hwnas", *words]
+        self.place = place
+        launched = words[0] in _PROGRAMS
+        command = [sys.executable, "-m", _PROGRAMS.get(words[0], "hwnas"), *words[launched:]]
         self.process = psutil.Popen(
             command,
             cwd=place,

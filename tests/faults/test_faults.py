@@ -48,7 +48,7 @@ def test_a_full_disk_and_a_read_only_folder_under_a_profile(stage: Stage) -> Non
 
 
 def test_a_store_removed_under_a_profile(stage: Stage) -> None:
-    assert well(disks.removed(stage, [("profile", "home/measurements.sqlite", "32/80")]))
+    assert well(disks.removed(stage, [("profile", disks.STORE)]))
 
 
 def test_a_worker_killed_under_a_profile(stage: Stage) -> None:

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from safetensors import safe_open
 
 # The last line of these may be torn by a kill; the next start cuts it off.
 _GROWING = {".jsonl", ".csv"}
+# Of the tuner, whose files are JSON lines too.
+_WORKLOADS, _TRIALS = "database_workload.json", "database_tuning_record.json"
 
 
 def torn(place: Path, *, finished: bool) -> list[str]:
@@ -26,9 +29,7 @@ def torn(place: Path, *, finished: bool) -> list[str]:
             grows may be torn, and temporary files may be there.
     """
     wrong = []
-    for path in sorted(place.rglob("*")):
-        if not path.is_file() or path.relative_to(place).parts[0] == "tmp":
-            continue
+    for path in sorted(_files(place)):
         if _is_temporary(path):
             wrong += [f"left behind: {path}"] if finished else []
             continue
@@ -42,15 +43,17 @@ def torn(place: Path, *, finished: bool) -> list[str]:
 def truths(place: Path) -> Counter[str]:
     """Returns what was found out and written down so far, and how often it stands there.
 
-    Rows of stores, of journals and of results.
+    Rows of stores, of journals and of results, and the tuner's trials.
     """
     found: Counter[str] = Counter()
-    for path in place.rglob("*"):
+    for path in _files(place):
         if path.name == "journal.jsonl":
             found.update(f"{path}: {json.loads(line)['key']}" for line in _whole_lines(path))
         elif path.name == "results.csv":
             rows = csv.reader(io.StringIO("\n".join(_whole_lines(path))))
             found.update(f"{path}: {row[0]} {row[5]}" for row in rows)
+        elif path.name == _TRIALS:
+            found.update(f"{path}: {line}" for line in _whole_lines(path))
         elif path.suffix == ".sqlite":
             found.update(f"{path}: {subject}" for subject in _rows(path))
     return found
@@ -66,15 +69,22 @@ def repeated(now: Counter[str]) -> list[str]:
     return [f"repeated {count} times: {one}" for one, count in now.items() if count > 1]
 
 
+def _files(place: Path) -> Iterator[Path]:
+    """All files but those that are put aside, which may go while one looks."""
+    for part in place.iterdir():
+        if part.name != "tmp":
+            yield from (path for path in [part, *part.rglob("*")] if path.is_file())
+
+
 def _read(path: Path, finished: bool) -> None:
-    if path.suffix == ".json":
-        json.loads(path.read_text())
-    elif path.suffix in _GROWING:
+    if path.suffix in _GROWING or path.name in (_WORKLOADS, _TRIALS):
         lines = _whole_lines(path)
         if finished and not path.read_bytes().endswith(b"\n"):
             raise ValueError("its last line is torn")
-        for line in lines if path.suffix == ".jsonl" else ():
+        for line in lines if path.suffix != ".csv" else ():
             json.loads(line)
+    elif path.suffix == ".json":
+        json.loads(path.read_text())
     elif path.suffix == ".safetensors":
         with safe_open(path, "np") as file:
             for name in file.keys():  # noqa: SIM118 (not a mapping)

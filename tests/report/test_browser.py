@@ -13,7 +13,7 @@ import pytest
 
 from hwnas.report import write_report
 from tests.report.conftest import make_run
-from tests.report.test_report import HOSTILE, change
+from tests.report.walker import HOSTILE, change
 
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install 'hwnas[browser]'")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -12,7 +12,7 @@ from hwnas.report.figures import paper_plots
 from hwnas.report.paper import write_plot
 from hwnas.report.plot import Mark, Plot, Series
 from hwnas.report.run import read_run
-from tests.report.test_report import HOSTILE, change
+from tests.report.walker import HOSTILE, change
 
 
 def test_every_plot_becomes_a_vector_graphic_whose_words_are_text(run_folder: Path) -> None:

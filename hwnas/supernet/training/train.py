@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 
 from hwnas.data import Dataset
 from hwnas.errors import InputError
+from hwnas.lock import held
 from hwnas.progress import Stopped
 from hwnas.spaces import FLOAT_BITS, Candidates, Space
 from hwnas.supernet.evaluation.evaluate import Evaluator
@@ -23,6 +25,8 @@ from hwnas.supernet.training.recipe import TrainRecipe
 from hwnas.supernet.training.trainer import Trainer
 from hwnas.supernet.weights_file import read_info, save_supernet
 
+# Processes that load images look every 5 s whether the one that forked them is there.
+_ORPHANS_S = 8.0
 _SHOWN = ("loss", "learning_rate", "images_per_second")
 
 
@@ -89,7 +93,8 @@ def train(
     Raises:
         InputError: data and space differ in the number of classes, `start` is of another space, the
             output or its checkpoint is of another recipe, space, start or data set, the folder
-            cannot be written to, or the recipe asks for what is not installed or not possible here.
+            cannot be written to or another process trains the same, or the recipe asks for what is not
+            installed or not possible here.
         ProcessEnded: another process of the group is gone.
     """
     identity = _identity(space, dataset, recipe, start)
@@ -100,18 +105,38 @@ def train(
             path.unlink(missing_ok=True)  # a kill may have come between the two
         return output
     try:
-        trainer = Trainer(
-            space, dataset, recipe, torch_device=torch_device, workers=workers, group=group, start=start
-        )
-        run = _Run(trainer, output, path, identity)
-        run.begin()
-        run.end(progress, tensorboard, checkpoint_seconds)
+        with _alone(output, group):
+            trainer = Trainer(
+                space, dataset, recipe, torch_device=torch_device, workers=workers, group=group, start=start
+            )
+            run = _Run(trainer, output, path, identity)
+            run.begin()
+            run.end(progress, tensorboard, checkpoint_seconds)
     except ProcessEnded as error:
         ending()
         raise ProcessEnded(
             f"{error}; repeat the same command to go on from step {saved_step(path)}"
         ) from error
     return output
+
+
+@contextmanager
+def _alone(output: Path, group: Group) -> Iterator[None]:
+    """Holds an output against a second training of it, in the process that writes."""
+    with ExitStack() as stack:
+        if group.rank == 0:
+            try:
+                output.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(held(output.with_name(f".{output.name}.lock"), _ORPHANS_S))
+            except BlockingIOError:
+                raise InputError(
+                    f"{output} is being trained by another process; wait for it, or name another output"
+                ) from None
+            except OSError as error:
+                raise InputError(
+                    f"cannot write {output}: {error.strerror}; name a folder that can be written to"
+                ) from error
+        yield
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,22 @@ def test_a_stopped_run_ends_as_an_unbroken_one(space, dataset, tmp_path: Path, r
     assert sorted(path.name for path in tmp_path.iterdir()) == [broken.name, whole.name]
 
 
+def test_a_second_training_of_the_same_output_is_refused(space, dataset, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("hwnas.supernet.training.train._ORPHANS_S", 0.0)
+    output, said = tmp_path / "net.safetensors", []
+
+    def second(state: TrainProgress) -> None:
+        if state.step == 1:
+            with pytest.raises(InputError, match="is being trained by another process; wait") as refusal:
+                train(space, dataset, RECIPE, output)
+            said.append(str(refusal.value))
+            train(space, dataset, RECIPE, tmp_path / "other.safetensors")
+
+    train(space, dataset, RECIPE, output, second)
+    assert len(said) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == [output.name, "other.safetensors"]
+
+
 SMALL_SURVEY = Attentive(num_candidates=8, survey=Survey(start=0.3, networks=6, images=32))
 
 

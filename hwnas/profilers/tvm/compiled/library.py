@@ -1,7 +1,7 @@
 """The library: kernels compiled once a machine, kept as object files and a table.
 
 Its folder's name says what the kernels were compiled with. It grows by the layers that are asked
-for: files come first, each at once and whole, and the table that knows them last. Subnets are
+for: files come first, each at once and whole, and then the table that knows them. Subnets are
 linked from it, with no compiler run on account of kernels that it has.
 """
 
@@ -36,6 +36,8 @@ from hwnas.spaces.layer import describe
 
 _TABLE = "table.json"
 _FORMAT = 3
+# The table is written after so many kernels, a tenth of a CPU s each: a kill costs those since.
+_KEPT_EACH = 16
 # What a kernel with TVM's plain schedule is expected to take, beside the others.
 _PLAIN_SLOWER = 2.0
 
@@ -195,19 +197,30 @@ def _grown(
     wanted = kernels_of(layers, library.target.channel_multiple)
     missing = {key: one for key, one in sorted(wanted.functions.items()) if key not in library.kernels}
     made: dict[str, Kernel] = {}
-    for key, function in missing.items():
-        on_progress(len(made), len(missing))
-        with files.replacing(library.object_file(key)) as path:
-            made[key] = _compiled(key, function, pack, path, _suffix(library.linkable))
+    try:
+        for key, function in missing.items():
+            on_progress(len(made), len(missing))
+            with files.replacing(library.object_file(key)) as path:
+                made[key] = _compiled(key, function, pack, path, _suffix(library.linkable))
+            if len(made) % _KEPT_EACH == 0:
+                _write_table(replace(library, kernels={**library.kernels, **made}))
+    except BaseException:
+        if made:  # Ctrl-C: the same call goes on where this one ended
+            _write_table(replace(library, kernels={**library.kernels, **made}))
+        raise
     on_progress(len(made), len(missing))
     grown = replace(library, plan={**library.plan, **wanted.plan}, kernels={**library.kernels, **made})
+    _write_table(grown)
+    return grown
+
+
+def _write_table(library: Library) -> None:
     steps = [
         [asdict(layer), first, [[s.kernel, s.arguments, s.out_shape, s.dtype] for s in some]]
-        for (layer, first), some in grown.plan.items()
+        for (layer, first), some in library.plan.items()
     ]
-    table = {"format": _FORMAT, "kernels": {k: asdict(v) for k, v in grown.kernels.items()}, "layers": steps}
-    files.write_json(library.folder / _TABLE, table)
-    return grown
+    kernels = {key: asdict(one) for key, one in library.kernels.items()}
+    files.write_json(library.folder / _TABLE, {"format": _FORMAT, "kernels": kernels, "layers": steps})
 
 
 def _compiled(key: str, function: Any, pack: Pack, path: Path, suffix: str) -> Kernel:

@@ -183,14 +183,16 @@ def _watched(
     files.write_text(work / "no-torch" / "torch.py", 'raise ImportError("kept out of tuning processes")\n')
     started = time.monotonic()
     code: int | None = None
-    for attempt in range(1 + _RESTARTS):
-        left_s = budget_s - (time.monotonic() - started)
-        if attempt and left_s <= 0:
-            break
-        with open(work / "process.log", "a", encoding="utf-8") as log:
-            result, code = _attempt({**request, "budget_s": left_s}, work, log, on_progress)
-        if result:
-            return result
+    # A kill leaves candidates behind, of ours and of TVM's own; whoever comes next removes the folder.
+    with files.temporary_folder() as room:
+        for attempt in range(1 + _RESTARTS):
+            left_s = budget_s - (time.monotonic() - started)
+            if attempt and left_s <= 0:
+                break
+            with open(work / "process.log", "a", encoding="utf-8") as log:
+                result, code = _attempt({**request, "budget_s": left_s}, work, room, log, on_progress)
+            if result:
+                return result
     raise MeasurementError(
         f"the tuning process ended with code {code}, {attempt + 1} times; its log is {work / 'process.log'}; "
         "the same command goes on where it ended"
@@ -198,13 +200,22 @@ def _watched(
 
 
 def _attempt(
-    request: Mapping[str, Any], work: Path, log: IO[str], on_progress: Callable[[TuningProgress], None]
+    request: Mapping[str, Any],
+    work: Path,
+    room: Path,
+    log: IO[str],
+    on_progress: Callable[[TuningProgress], None],
 ) -> tuple[TuningResult | None, int | None]:
     """The outcome of one process, or None and its exit code where it died."""
     # Everything TVM starts would load torch where it finds it, 2 CPU s each time.
     paths = [str(work / "no-torch"), *(path for path in sys.path if path)]
     threads = str(request["target"]["threads"])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TVM_NUM_THREADS": threads}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "TVM_NUM_THREADS": threads,
+        "TMPDIR": str(room),
+    }
     progress: TuningProgress | None = None
     process = subprocess.Popen(
         [sys.executable, "-m", "hwnas.profilers.tvm.tuning.making"],

@@ -67,6 +67,20 @@ def test_what_a_killed_process_left_is_no_kernel(pack: Pack, tmp_path: Path) -> 
     assert victim.read_bytes() == whole
 
 
+def test_interrupted_it_goes_on_with_the_kernels_that_are_made(pack: Pack, tmp_path: Path) -> None:
+    def interrupt(done: int, _total: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_library(LAYERS, pack, tmp_path, interrupt)
+    left: list[int] = []
+    whole = open_library(LAYERS, pack, tmp_path, lambda _done, total: left.append(total))
+    assert left == [1, 1]
+    assert set(whole.plan) == set(LAYERS)
+    assert open_library(LAYERS, pack, tmp_path) == whole
+
+
 def test_a_library_grows_by_the_layers_asked_for(pack: Pack, tmp_path: Path) -> None:
     pool = open_library(LAYERS[:1], pack, tmp_path)
     assert set(pool.plan) == set(LAYERS[:1])
