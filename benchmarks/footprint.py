@@ -31,7 +31,8 @@ STEPS = {
     "compile kernels": [("hwnas.profilers.tvm.device", "TvmDevice", "prepare")],
     "measure networks": [("hwnas.export.road", "", "profile")],
     "evaluate accuracies": [("hwnas.search.truth", "Accuracies", "learn")],
-    "fit predictors": [("hwnas.search.loop", "_Run", "_fit")],
+    "fit predictors": [("hwnas.search.state", "State", "fit")],
+    "choose what else to measure": [("hwnas.search.loop", "", "measure_what_tells")],
     "search on predictors": [("hwnas.search.proposals", "Inner", "run")],
     "write and check files": [("hwnas.export.finish", "Finish", "_one")],
     "measure files": [

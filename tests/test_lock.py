@@ -45,7 +45,8 @@ def test_who_waits_gets_a_lock_that_is_let_go_in_time(tmp_path: Path) -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as other:
-        assert other.stdin and other.stdout
+        assert other.stdin
+        assert other.stdout
         assert other.stdout.readline() == b"held\n"
         with pytest.raises(BlockingIOError), held(path, 0.2):
             pass

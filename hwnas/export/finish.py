@@ -26,7 +26,7 @@ from hwnas.progress import Progress
 from hwnas.search.front import Front, Member
 from hwnas.search.pool import competing
 from hwnas.search.run_folder import Journal
-from hwnas.spaces import Candidates, Space, subject_key
+from hwnas.spaces import Candidates, Space, random_network, subject_key
 
 if TYPE_CHECKING:
     from hwnas.supernet import Evaluator, Prepared
@@ -87,11 +87,14 @@ class Finish:
         return final
 
     def _float_twins(self, front: Front, folder: Path) -> dict[str, Path]:
-        """Builds the floating-point twin of each quantized member, where its device runs such."""
+        """Builds the floating-point twin of each quantized member, where its device runs such.
+
+        A twin is timed alone, so any weights do, as wherever else times are taken.
+        """
         return build_twins(
             front.members,
             self._device,
-            lambda member: self.evaluator.prepare(self._float_candidate(member), 0).network,
+            lambda member: random_network(self._float_candidate(member).layers(0)),
             lambda member: self.journal.get("file", member.deploy_on, twin_name(member.id)) is not None,
             folder,
         )

@@ -1,6 +1,7 @@
 """Further files of an exported model: smaller ones, and ones for other tools."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,7 +127,10 @@ def _torch(prepared: "Prepared", path: Path, images: NDArray[np.float32]) -> Agr
         with_ending = temporary.with_name(f"{temporary.name}.pt2")
         torch.export.save(program, with_ending)
         with_ending.replace(temporary)
-    again: Any = torch.export.load(path).module()
+    with warnings.catch_warnings():
+        # torch 2.9 reads weights from memory that may not be written to, and warns of it.
+        warnings.filterwarnings("ignore", "The given buffer is not writable")
+        again: Any = torch.export.load(path).module()
     with torch.inference_mode():
         return _agreement(prepared, images, again(torch.from_numpy(images)).numpy())
 

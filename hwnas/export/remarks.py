@@ -1,5 +1,6 @@
 """What a run says at its end, in lines for people."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -66,9 +67,11 @@ def finish_remarks(front: Front, margins: Mapping[str, Margin]) -> list[str]:
     lines = [f"{missed} of {total} exported files broke the target when measured, and were dropped"]
     for name, one in margins.items():
         if one.compared:
+            # One pair alone has no standard error.
+            error = "" if math.isnan(one.standard_error) else f" ± {one.standard_error:.2f}"
             lines.append(
-                f"against {name.replace('_', ' ')} at equal measured latency: {one.mean_points:+.2f} ± "
-                f"{one.standard_error:.2f} points on test; better than {one.better} of {one.compared}"
+                f"against {name.replace('_', ' ')} at equal measured latency: {one.mean_points:+.2f}{error} "
+                f"points on test; better than {one.better} of {one.compared}"
             )
     return lines
 

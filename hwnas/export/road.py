@@ -86,6 +86,8 @@ class Road:
             result = self._search(evaluator, store, journal)
             front, remarks = result.front, search_remarks(result)
             if self.export:
+                # From here on the test split is looked at.
+                evaluator.forget_images("validate")
                 left = self._finish(result, evaluator, journal, store)
                 front = front.settled(left.members, left.dropped, left.hypervolume)
                 compared = self._compare(result, front, evaluator, journal)

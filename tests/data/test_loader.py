@@ -18,6 +18,7 @@ def orders(n: int) -> Iterator[np.ndarray]:
     return (np.random.default_rng(step).permutation(n)[:4] for step in itertools.count())
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")  # on one core
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_come_as_chosen(write_classes, tmp_path: Path, workers: int) -> None:
     split = get_dataset(f"imagefolder:{write_classes(tmp_path)}").split("train")

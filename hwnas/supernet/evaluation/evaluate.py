@@ -17,6 +17,7 @@ from hwnas.spaces import Architecture, BitwidthPolicy, Candidates, Layer, Networ
 from hwnas.supernet.calibrate import calibrated
 from hwnas.supernet.chain import channels_last
 from hwnas.supernet.evaluation.images import SizedImages
+from hwnas.supernet.evaluation.networks import KeptNetworks
 from hwnas.supernet.evaluation.settings import BATCH_SIZE, CALIBRATE_IMAGES, EvaluateSettings, Evaluation
 from hwnas.supernet.model import Supernet
 from hwnas.supernet.quantize import FoldedNetwork
@@ -51,7 +52,8 @@ class Prepared:
 class Evaluator:
     """Evaluates candidates of one supernet on one data set; make one and reuse it.
 
-    Images are resized once for each size and kept while there is room.
+    Images are resized once for each size and kept while there is room; so are calibrated networks,
+    which a search evaluates, exports and compares one after the other.
 
     Attributes:
         supernet: whose subnets are evaluated; it stays on the CPU.
@@ -95,6 +97,7 @@ class Evaluator:
         on_cpu = torch.device(self.settings.torch_device).type == "cpu"
         self._workers = workers or (len(cores_here()) if on_cpu else 1)
         self._images = SizedImages(dataset, keep_bytes, self.settings.torch_device)
+        self._networks = KeptNetworks()
 
     def recalibrated(self, architecture: Architecture) -> Subnet:
         """Returns the static network of an architecture with statistics of its own; always the same.
@@ -115,11 +118,17 @@ class Evaluator:
         Raises:
             InputError: a candidate of another space, or an empty calibrate split.
         """
-        (candidate,) = candidates[[row]].unpack()
-        subnet = self._extracted(candidate.architecture, candidate.bits)
-        layers = candidates.layers(row)
-        network = calibrated(subnet, layers, self._calibration(layers[0].in_size_px))
+        one = candidates[[row]]
+        network = self._networks.get(one.ids[0]) or self._calibrated(one)
         return Prepared(network, FoldedNetwork(network).eval().to(self.settings.torch_device))
+
+    def _calibrated(self, one: Candidates) -> Network:
+        (candidate,) = one.unpack()
+        subnet = self._extracted(candidate.architecture, candidate.bits)
+        layers = one.layers(0)
+        network = calibrated(subnet, layers, self._calibration(layers[0].in_size_px))
+        self._networks.keep(one.ids[0], network)
+        return network
 
     def evaluate(self, candidates: Candidates, split: str = "validate") -> list[Evaluation]:
         """Returns the evaluation of each candidate, in order.
@@ -244,6 +253,10 @@ class Evaluator:
     def batches(self, split: str, size_px: int, limit: int | None = None) -> Iterable[tuple[Tensor, Tensor]]:
         """Returns batches (x [n, 3, s, s], y [n]) of the first `limit` images of a split, all where None."""
         return self._images.batches(split, size_px, self.settings.batch_size, limit)
+
+    def forget_images(self, split: str) -> None:
+        """Lets the kept images of a split go, where no more candidates come; they can be made again."""
+        self._images.forget(split)
 
     def _calibration(self, size_px: int) -> list[Tensor]:
         limit = self.settings.calibrate_images

@@ -83,6 +83,28 @@ def test_images_that_do_not_fit_are_made_again(dataset) -> None:
             assert torch.equal(one[1], other[1])
 
 
+def test_forgotten_images_leave_room_and_are_made_again(dataset) -> None:
+    images = SizedImages(dataset, keep_bytes=40 * 3 * 16**2 * 4)
+    first = images.batches("calibrate", 16, 12)
+    assert images.batches("calibrate", 16, 12) is first
+    images.forget("calibrate")
+    again = images.batches("calibrate", 16, 12)
+    assert isinstance(again, list)  # there was room to keep them
+    assert again is not first
+    assert all(torch.equal(one[0], other[0]) for one, other in zip(first, again, strict=True))
+
+
+def test_a_candidate_met_again_is_not_calibrated_again(space, dataset, candidates) -> None:
+    evaluator = Evaluator(telling(space), dataset)
+    first = evaluator.evaluate(candidates[:1], "validate")
+    network = evaluator.prepare(candidates, 0).network
+    assert evaluator.prepare(candidates, 0).network is network
+    fresh = Evaluator(telling(space), dataset)
+    for name, weight in fresh.prepare(candidates, 0).network.weights.items():
+        np.testing.assert_array_equal(weight, network.weights[name])
+    assert fresh.evaluate(candidates[:1], "validate") == first
+
+
 def test_data_of_other_classes_are_refused(dataset) -> None:
     with pytest.raises(InputError, match="supernet has 7 classes, but the data set 'colours' has 3"):
         Evaluator(telling(MobileNetSpace(TINY, num_classes=7)), dataset)
