@@ -26,12 +26,13 @@ class SmoothPart:
     Attributes:
         first: its first column.
         groups: int64 [columns], from 0: the length scale of each of its columns.
-        reach: prior length scales over those of a part that is smooth throughout.
+        families: int64 [num_lengths]: length scales of one family are alike beforehand; None: each
+            stands by itself.
     """
 
     first: int
     groups: Ints
-    reach: float = 1.0
+    families: Ints | None = None
 
     @property
     def num_lengths(self) -> int:
