@@ -1,6 +1,6 @@
 """What a Gaussian process sees of candidates: smooth features, and bases of linear ones."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -15,6 +15,8 @@ from hwnas.spaces import Space
 FeatureSet = Literal["runtime", "layers", "quality", "choices"]
 FEATURE_SETS = ("runtime", "layers", "quality", "choices")
 
+# Prior length scale of the rough part over that of a smooth one.
+_SHORT = 0.25
 _LOGGED = (*WORK, ("launches",), ("se",))
 _QUANTIZED = ("launches", "activation_bytes")
 
@@ -25,10 +27,10 @@ class Design:
 
     Feature sets: `runtime` is smooth in the logarithms of the totals and linear in the shares of
     operations and the encoding; `layers` has the shares alone, so that its predictions are sums
-    over layers; `quality` is smooth in the encoding, with a length scale for each group of genes in
-    each stage, and in its sums by stage, with one for each group, and linear in every choice and in
-    a summary; `choices` is linear in every choice and in their sums by group, so that its
-    predictions are sums over choices.
+    over layers; `quality` is smooth in the encoding, in its sums by stage and, over short distances,
+    in the encoding once more (which blocks stand beside which), a length scale a group of genes
+    each, and linear in every choice and in a summary; `choices` is linear in every choice and in
+    their sums by group, so that its predictions are sums over choices.
 
     Attributes:
         training: the training candidates, with the physics in use.
@@ -72,9 +74,13 @@ class Design:
             return (SmoothPart(0, np.zeros(len(_LOGGED) + 1 + len(_QUANTIZED), dtype=np.int64)),)
         if self.features == "quality":
             space = self.training.candidates.space
-            places = _numbered(_columns_places(space))
-            groups = _numbered([group for group, _ in _places(space)])
-            return (SmoothPart(0, places, families=groups), SmoothPart(len(places), groups))
+            places = _numbered(encoding_groups(space))
+            stages = _numbered([group for group, _ in _places(space)])
+            return (
+                SmoothPart(0, places),
+                SmoothPart(len(places), stages),
+                SmoothPart(0, places, _SHORT),
+            )
         return ()
 
     def smooth(self, inputs: Inputs) -> Floats:
@@ -115,24 +121,18 @@ def _smooth_columns(features: FeatureSet, inputs: Inputs) -> Floats:
     return np.stack([*logs, np.log(column["image_size"]), *quantized], axis=1)
 
 
-def _numbered(names: Sequence[Hashable]) -> Ints:
+def _numbered(names: Sequence[str]) -> Ints:
     number = {name: index for index, name in enumerate(dict.fromkeys(names))}
     return np.array([number[name] for name in names], dtype=np.int64)
 
 
-def _columns_places(space: Space) -> list[tuple[str, str]]:
-    """The group and the stage of each column of the encoding."""
-    return list(zip(encoding_groups(space), encoding_stages(space), strict=True))
-
-
 def _places(space: Space) -> list[tuple[str, str]]:
-    """The distinct ones of `_columns_places`."""
-    return list(dict.fromkeys(_columns_places(space)))
+    """The distinct pairs of group and stage in the encoding."""
+    return list(dict.fromkeys(zip(encoding_groups(space), encoding_stages(space), strict=True)))
 
 
 def _by_stage(space: Space) -> Floats:
     """Which group and stage each column of the encoding belongs to, [columns, places] of 0 and 1."""
+    places = zip(encoding_groups(space), encoding_stages(space), strict=True)
     distinct = _places(space)
-    return np.array(
-        [[place == one for one in distinct] for place in _columns_places(space)], dtype=np.float64
-    )
+    return np.array([[place == one for one in distinct] for place in places], dtype=np.float64)

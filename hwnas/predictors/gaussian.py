@@ -190,6 +190,8 @@ class GaussianProcess(Model):
         for part, lengths, amplitude in zip(
             parts, self.hyper.lengths_of(parts), self.hyper.smooth, strict=True
         ):
+            if part.reach < 1:  # what is rough bends everywhere, along every column
+                continue
             scale = np.exp(amplitude - lengths)[part.groups]
             points.append(part.of(training.smooth) * scale)
             ways.append(part.of(way) * scale)

@@ -26,13 +26,12 @@ class SmoothPart:
     Attributes:
         first: its first column.
         groups: int64 [columns], from 0: the length scale of each of its columns.
-        families: int64 [num_lengths]: length scales of one family are alike beforehand; None: each
-            stands by itself.
+        reach: prior length scales over those of a part that is smooth throughout.
     """
 
     first: int
     groups: Ints
-    families: Ints | None = None
+    reach: float = 1.0
 
     @property
     def num_lengths(self) -> int:

@@ -14,7 +14,6 @@ from hwnas.predictors.gp import (
     JITTER,
     Hyperparameters,
     Posterior,
-    SmoothPart,
     Training,
     matern,
     squared_distances,
@@ -24,8 +23,8 @@ from hwnas.predictors.gp import (
 TUNING_POINTS = 300
 # Outliers are weighed as by a Student-t of so many degrees of freedom, in so many rounds.
 _NU, _ROUNDS = 4.0, 3
-# Deviation of the logarithm of one length scale from those of its family.
-_ALONE = 0.4
+# Prior amplitude of what is rough, for targets of unit variance.
+_ROUGH = 0.1
 # Noise may grow e-fold a unit of its scale at the most; a slope is worth so many measurements.
 _STEEPEST, _SLOPELESS = 2.0, 30.0
 
@@ -84,9 +83,10 @@ def noise_slope(residuals: Floats, scale: Floats) -> float:
 
 def _prior(training: Training, noise: float | None) -> Hyperparameters:
     sizes = [np.bincount(part.groups) for part in training.parts]
-    lengths = [2 * np.sqrt(size) for size in sizes]
+    lengths = [2 * part.reach * np.sqrt(size) for part, size in zip(training.parts, sizes, strict=True)]
+    amplitudes = [0.7 if part.reach == 1 else _ROUGH for part in training.parts]
     return Hyperparameters(
-        smooth=(float(np.log(0.7)),) * len(training.parts),
+        smooth=tuple(float(np.log(value)) for value in amplitudes),
         linear=(float(np.log(0.4)),) * len(training.linear),
         noise=float(np.log(0.3 if noise is None else np.clip(noise, 1e-3, 3.0))),
         lengths=tuple(float(np.log(value)) for some in lengths for value in some),
@@ -97,7 +97,6 @@ def _tuned(training: Training, start: Hyperparameters, prior: Hyperparameters, s
     from scipy.optimize import minimize
 
     center = prior.to_vector()
-    precision = _precision(training.parts, len(center))
     distances = [
         [within(part.of(training.smooth)[:, part.groups == group]) for group in range(part.num_lengths)]
         for part in training.parts
@@ -106,8 +105,7 @@ def _tuned(training: Training, start: Hyperparameters, prior: Hyperparameters, s
     def loss(vector: Floats) -> tuple[float, Floats]:
         value, gradient = negative_likelihood(vector, training, distances)
         away = vector - center
-        pull = precision @ away
-        return value + 0.5 * float(away @ pull), gradient + pull
+        return value + 0.5 * float(away @ away), gradient + away
 
     result = minimize(
         loss,
@@ -118,23 +116,6 @@ def _tuned(training: Training, start: Hyperparameters, prior: Hyperparameters, s
         options={"maxiter": steps},
     )
     return Hyperparameters.of_vector(result.x, len(prior.smooth), len(prior.linear))
-
-
-def _precision(parts: tuple[SmoothPart, ...], size: int) -> Floats:
-    """The inverse covariance [size, size] of the hyperparameters' priors, each of unit variance.
-
-    Lengths come last; those of one family vary together, and little by themselves.
-    """
-    covariance = np.eye(size)
-    first = size - sum(part.num_lengths for part in parts)
-    for part in parts:
-        rows = slice(first, first + part.num_lengths)
-        if part.families is not None:
-            same = part.families[:, None] == part.families
-            covariance[rows, rows] *= _ALONE**2
-            covariance[rows, rows] += (1 - _ALONE**2) * same
-        first += part.num_lengths
-    return np.asarray(np.linalg.inv(covariance))
 
 
 def negative_likelihood(

@@ -14,7 +14,7 @@ def _training(n: int = 30, seed: int = 0) -> Training:
     smooth, rows = rng.standard_normal((n, 3)), rng.standard_normal((n, 5))
     targets = np.sin(smooth[:, 0]) + rows[:, 1] + 0.05 * rng.standard_normal(n)
     targets = (targets - targets.mean()) / targets.std()
-    parts = (SmoothPart(0, np.array([0, 0, 1])), SmoothPart(1, np.array([0, 0])))
+    parts = (SmoothPart(0, np.array([0, 0, 1])), SmoothPart(1, np.array([0, 0]), 0.25))
     return Training(smooth, parts, (rows @ rows.T / 5,), targets, np.ones(n))
 
 
@@ -71,20 +71,3 @@ def test_the_belief_about_noise_steers_the_fit() -> None:
     training = Training(rng.standard_normal((8, 2)), parts, (), targets, np.ones(8))
     noisy, exact = (fit_posterior(training, rng, noise=noise)[0].hyper.noise for noise in (1.0, 0.01))
     assert noisy > exact
-
-
-def test_a_length_scale_that_nothing_is_known_of_follows_its_family() -> None:
-    rng = np.random.default_rng(4)
-    smooth = np.concatenate([0.3 * rng.standard_normal((60, 2)), np.zeros((60, 1))], axis=1)
-    targets = np.sin(6 * smooth[:, 0]) + np.sin(6 * smooth[:, 1])
-    targets = (targets - targets.mean()) / targets.std()
-
-    def lengths(families: list[int]) -> Floats:
-        part = SmoothPart(0, np.arange(3), families=np.array(families))
-        training = Training(smooth, (part,), (), targets, np.ones(60))
-        return np.array(fit_posterior(training, np.random.default_rng(0))[0].hyper.lengths)
-
-    apart, alike = lengths([0, 0, 1]), lengths([0, 0, 0])
-    assert apart[2] == pytest.approx(np.log(2), abs=1e-3)  # what was believed beforehand
-    assert apart[:2].max() < np.log(2) - 0.3
-    assert alike[2] < np.log(2) - 0.2
