@@ -9,6 +9,7 @@ import struct
 import warnings
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -245,7 +246,12 @@ def in_onnx_fields(content: bytes, rng: Rng) -> bytes:
 
 def in_sqlite_rows(content: bytes, rng: Rng) -> bytes:
     """Returns an SQLite file with a record, a cell or the schema spoilt, by SQL."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        _spoil_rows(connection, content, rng)
+        return connection.serialize()
+
+
+def _spoil_rows(connection: sqlite3.Connection, content: bytes, rng: Rng) -> None:
     connection.deserialize(content[:18] + b"\1\1" + content[20:])  # memory knows no write-ahead log
     table, column = (
         ("measurements", "record"),
@@ -279,9 +285,6 @@ def in_sqlite_rows(content: bytes, rng: Rng) -> bytes:
             connection.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (spoilt, row))
         case _:
             connection.execute(f"UPDATE OR IGNORE {table} SET {column} = ?", ("x",))
-    made = connection.serialize()
-    connection.close()
-    return made
 
 
 def any_of(*mutations: Mutation) -> Mutation:

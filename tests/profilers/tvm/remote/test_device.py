@@ -214,7 +214,7 @@ def test_a_run_that_is_stopped_leaves_its_servers_in_order(
     for call in calls:
         with pytest.raises(MeasurementError, match="stopped"):
             call.result()
-    lent = [lend(farm.address, wait_s=20, session_s=20) for _ in farm.servers]
+    lent = [lend(farm.address, wait_s=60, session_s=20) for _ in farm.servers]
     assert {one.server for one in lent} == set(farm.servers)
 
 
