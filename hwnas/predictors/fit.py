@@ -13,6 +13,7 @@ from hwnas.predictors.own import Regressor, own_names
 from hwnas.predictors.prediction import Prediction
 from hwnas.predictors.predictor import FittedPredictor
 from hwnas.predictors.recipes import MODELS, contenders
+from hwnas.predictors.threads import one_blas_thread
 from hwnas.spaces import Architecture, Candidates, Space
 
 
@@ -113,13 +114,14 @@ def fit_and_score(
     Arguments and errors are those of `fit_predictor`.
     """
     data = checked(space, candidates, values, metric, noise)
-    runs = [held_out_run(data, recipe, seed) for recipe in contenders(model, data, sources)]
-    best = min(runs, key=lambda run: run.error)
-    drift = None
-    if in_order and not data.is_quality:
-        drift = find_drift(data.values, best.prediction(data.values).mean)
-    if drift is not None:
-        best = held_out_run(data.with_values(data.values / drift.factors), best.recipe, seed)
+    with one_blas_thread():
+        runs = [held_out_run(data, recipe, seed) for recipe in contenders(model, data, sources)]
+        best = min(runs, key=lambda run: run.error)
+        drift = None
+        if in_order and not data.is_quality:
+            drift = find_drift(data.values, best.prediction(data.values).mean)
+        if drift is not None:
+            best = held_out_run(data.with_values(data.values / drift.factors), best.recipe, seed)
     predictor = FittedPredictor(
         space=space,
         metric=metric,

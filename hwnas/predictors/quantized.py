@@ -23,6 +23,7 @@ from hwnas.predictors.links import Link, Saturating
 from hwnas.predictors.metrics import score
 from hwnas.predictors.prediction import Prediction
 from hwnas.predictors.predictor import FittedPredictor
+from hwnas.predictors.threads import one_blas_thread
 from hwnas.spaces import FLOAT_BITS, Candidates
 
 _FEWEST = 3
@@ -80,7 +81,8 @@ def fit_quantized(
     if distinct < _FEWEST:
         raise InputError(f"a predictor needs at least {_FEWEST} distinct candidates, but got {distinct}")
     errors = None if noise is None else np.broadcast_to(np.asarray(noise, dtype=np.float64), accuracies.shape)
-    return _adapted(base, _Triples.of(candidates, accuracies, errors, regressor, link), seed)
+    with one_blas_thread():
+        return _adapted(base, _Triples.of(candidates, accuracies, errors, regressor, link), seed)
 
 
 @dataclass(frozen=True, eq=False)

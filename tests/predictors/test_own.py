@@ -1,10 +1,11 @@
 """Regressors of others: what goes wrong in them is told in one line, and what they give is checked."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from hwnas.errors import InputError
 from hwnas.predictors import Regressor, fit_predictor
@@ -51,6 +52,21 @@ class Unsure(Mean):
         return {"target": np.float32(self.target)}
 
 
+class Watching(Mean):
+    """Remembers with how many threads of linear algebra it was fitted."""
+
+    seen: ClassVar[set[int]] = set()
+
+    @staticmethod
+    def fit(candidates: Candidates, targets: Any, seed: int) -> "Watching":
+        Watching.seen |= blas_threads()
+        return Watching(float(targets.mean()))
+
+
+def blas_threads() -> set[int]:
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
 def fitted(space: Space, model: type[Regressor]) -> Any:
     candidates = drawn(space, 40, 0, mixed=False)
     return fit_predictor(space, candidates, true_latency_ms(candidates, 0), model=model)
@@ -63,6 +79,14 @@ def test_a_class_is_fitted_with_calibrated_intervals(demo: Space) -> None:
     # What the class says is a factor on what physics expects: without any skill it is still good.
     assert np.mean(np.abs(prediction.mean / truth - 1)) < 0.25
     assert np.mean((prediction.low <= truth) & (truth <= prediction.high)) > 0.8
+
+
+def test_a_fit_takes_one_thread_of_linear_algebra_and_gives_the_others_back(demo: Space) -> None:
+    with threadpool_limits(limits=2, user_api="blas"):
+        fitted(demo, Watching)
+        after = blas_threads()
+    assert Watching.seen == {1}
+    assert after == {2}
 
 
 def test_its_deviations_widen_intervals_where_it_is_unsure(demo: Space) -> None:
