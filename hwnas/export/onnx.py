@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx
 
@@ -68,6 +69,7 @@ def read_onnx(path: Path) -> OnnxFile:
     try:
         check_parts(content)
         model = onnx.load_model_from_string(content)
+        _check_texts(model)
         if not model.graph.node:
             raise ValueError("it has no graph")
     except Exception as error:  # protobuf's error belongs to a package that is not ours to depend on
@@ -88,6 +90,19 @@ def read_onnx(path: Path) -> OnnxFile:
     except Exception as error:  # the checker's own errors have no common root
         raise InputError(f"{path} is not a valid ONNX model: {first_line(error)}") from error
     return OnnxFile(path, content, model, _metadata(path, model))
+
+
+def _check_texts(message: Any) -> None:
+    """ValueError for a text that is not UTF-8: protobuf hands it out as bytes, without a word."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_STRING:
+            if any(
+                isinstance(text, bytes) for text in (value if not isinstance(value, str | bytes) else [value])
+            ):
+                raise ValueError(f"the field '{field.name}' is not UTF-8 text")
+        elif field.type == field.TYPE_MESSAGE:
+            for part in [value] if hasattr(value, "ListFields") else value:
+                _check_texts(part)
 
 
 def _metadata(path: Path, model: onnx.ModelProto) -> dict[str, str]:

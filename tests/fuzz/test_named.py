@@ -179,6 +179,14 @@ def test_an_onnx_function_that_takes_the_name_of_an_operator_is_refused(tmp_path
     refused("onnx", tmp_path, "function")
 
 
+@pytest.mark.parametrize("text", [b"hwnas.bits", b"DequantizeLinear"])
+def test_onnx_texts_that_are_not_utf_8_are_refused(tmp_path: Path, text: bytes) -> None:
+    content = lay("onnx", tmp_path)["m.onnx"]
+    assert text in content
+    (tmp_path / "m.onnx").write_bytes(content.replace(text, b"\xf7" + text[1:]))
+    refused("onnx", tmp_path, "is not UTF-8 text")
+
+
 def test_a_claimed_artefact_that_is_a_path_is_refused(tmp_path: Path) -> None:
     content = lay("onnx", tmp_path)["m.onnx"]
     for name in ("../model.so", "/tmp/model.so", "..", "a\x00.so"):
