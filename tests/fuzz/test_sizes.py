@@ -95,6 +95,8 @@ def test_a_training_checkpoint_is_looked_through_as_others_are(tmp_path: Path) -
         lambda state: state["optimizer"]["adamw"]["param_groups"][0].update(betas=(2.0, None)),
         lambda state: state["optimizer"]["adamw"]["state"][0].update(exp_avg=torch.zeros(3)),
         lambda state: state["optimizer"]["muon"]["state"][0].update(momentum_buffer=None),
+        lambda state: state["optimizer"]["muon"]["state"].update({0: None}),
+        lambda state: state["optimizer"]["muon"]["state"].update({0: []}),
         lambda state: state["optimizer"]["muon"]["state"].update({999: {}, 998: {"x": 1}}),
     ],
 )

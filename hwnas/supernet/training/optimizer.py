@@ -89,8 +89,10 @@ def _settings(groups: list[dict[str, Any]], own: dict[str, Any]) -> list[dict[st
     ]
 
 
-def _fits(kept: dict[str, Any], shape: torch.Size, optimizer: torch.optim.Optimizer) -> bool:
+def _fits(kept: Any, shape: torch.Size, optimizer: torch.optim.Optimizer) -> bool:
     """Whether there is nothing, or all that it keeps: tensors like the parameter, and a count of steps."""
+    if not isinstance(kept, dict):
+        return False
     if not kept:
         return True
     if isinstance(optimizer, torch.optim.SGD) and kept == {"momentum_buffer": None}:
