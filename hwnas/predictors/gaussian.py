@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,20 @@ from hwnas.spaces import Candidates, Space
 
 # A fit keeps 1,500; what predicts takes the square of them in memory, and the cube in time.
 _MOST_POINTS = 4096
+
+
+class SmoothTerm(NamedTuple):
+    """One smooth part: the sum over training points of `weight x correlation with it`.
+
+    Attributes:
+        way: float64 [columns of the encoding, F], to where distances are in units of length scales.
+        weights: float64 [N], in targets.
+        is_rough: its length scales are short.
+    """
+
+    way: Floats
+    weights: Floats
+    is_rough: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,24 +193,21 @@ class GaussianProcess(Model):
             if isinstance(basis, Shares)
         ]
 
-    def bending(self) -> tuple[Floats, Floats]:
-        """Returns how a process that is smooth in the encoding bends, and along what.
-
-        The first is [F, F], the sum of `weight x x'` over training points, each in units of length
-        scales and times the amplitude; the second, [columns of the encoding, F], leads there.
-        """
-        points, ways, way = [], [], self.design.smooth_from_encoding
-        training, parts = self._posterior.training, self.design.parts
-        for part, lengths, amplitude in zip(
-            parts, self.hyper.lengths_of(parts), self.hyper.smooth, strict=True
-        ):
-            if part.reach < 1:  # what is rough bends everywhere, along every column
-                continue
-            scale = np.exp(amplitude - lengths)[part.groups]
-            points.append(part.of(training.smooth) * scale)
-            ways.append(part.of(way) * scale)
-        joined = np.concatenate(points, axis=1)
-        return (joined * self._posterior.weights[:, None]).T @ joined, np.concatenate(ways, axis=1)
+    def smooth_terms(self) -> list[SmoothTerm]:
+        """Returns the smooth parts of a process on choices, as functions of the encoding; else none."""
+        if self.design.features != "quality":
+            return []
+        way, parts, scale = self.design.smooth_from_encoding, self.design.parts, _deviation(self.targets)
+        return [
+            SmoothTerm(
+                part.of(way) * np.exp(-lengths)[part.groups],
+                scale * np.exp(2 * amplitude) * self._posterior.weights,
+                part.reach < 1,
+            )
+            for part, lengths, amplitude in zip(
+                parts, self.hyper.lengths_of(parts), self.hyper.smooth, strict=True
+            )
+        ]
 
     @property
     def log_evidence(self) -> float:

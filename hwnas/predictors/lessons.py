@@ -17,11 +17,10 @@ def drawn(space: Space, n: int, rng: np.random.Generator, bits: Sequence[int]) -
     share = rng.random((n, len(space.genes))) ** lean
     genomes = np.minimum((share * space.choice_counts).astype(np.int64), space.choice_counts - 1)
     chosen = np.array(list(bits), dtype=np.int64)
-    # Half of them have one bitwidth throughout.
-    common = np.repeat(rng.integers(0, len(chosen), (n, 1)), len(space.slots), axis=1)
-    single = rng.random((n, 1)) < 0.5
-    own = [np.where(single, common, rng.integers(0, len(chosen), common.shape)) for _ in range(2)]
-    return Candidates.of_genomes(space, genomes, *(chosen[one] for one in own))
+    # Most layers of most candidates have the same bits, some have them in equal parts.
+    ends = np.cumsum(rng.dirichlet(np.full(len(chosen), 0.3), (2, n)), axis=2)
+    own = (rng.random((2, n, len(space.slots), 1)) > ends[:, :, None, :-1]).sum(axis=3)
+    return Candidates.of_genomes(space, genomes, *chosen[own])
 
 
 def lessons(some: tuple[FittedPredictor, ...], rng: np.random.Generator, bits: Sequence[int]) -> Candidates:

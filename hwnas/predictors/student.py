@@ -6,14 +6,13 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwnas.predictors.features import Floats, Ints
+from hwnas.predictors.inducing import Inducing, Singles
 from hwnas.spaces import FLOAT_BITS, Space
 
-Singles = NDArray[np.float32]
 # Rows at a time: what they need stays in the processor's cache.
-_ROWS = 2048
+_ROWS = 512
 
 
 class Column(NamedTuple):
@@ -65,6 +64,8 @@ class Head:
         center, scale: [sums]; scale is 0 for sums that never varied.
         hidden, bias: [sums, features] and [features], of the rectified features.
         weights: [sums + features, outputs].
+        inducing: the smooth parts of Gaussian processes, whose coordinates are among the sums; those
+            after the first `len(center)` are for them alone.
     """
 
     offsets: tuple[Offset, ...]
@@ -74,16 +75,20 @@ class Head:
     hidden: Singles
     bias: Singles
     weights: Singles
+    inducing: tuple[Inducing, ...]
 
     def add(self, out: Floats, sums: Floats) -> None:
         """Adds to outputs [n, outputs] what is known beforehand, and what the network says."""
-        out += self.features(sums.astype(np.float32)) @ self.weights
+        singles = sums.astype(np.float32)
+        out += self.features(singles) @ self.weights
+        for part in self.inducing:
+            part.add(out, singles)
         for offset in self.offsets:
             out[:, offset.output] += offset.of(sums)
 
     def features(self, sums: Singles) -> Singles:
         """Returns the standardised sums and the rectified features [n, sums + features]."""
-        seen = sums.copy()
+        seen = sums[:, : len(self.center)].copy()
         np.log1p(np.maximum(sums[:, : self.logged], 0.0), out=seen[:, : self.logged])
         seen = (seen - self.center) * self.scale
         return np.concatenate([seen, np.maximum(seen @ self.hidden + self.bias, 0.0)], axis=1)

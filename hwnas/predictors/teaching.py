@@ -4,7 +4,7 @@ Source: random features, their weights found by ridge regression, as in Huang et
 learning machine (2006), section 3.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,26 +12,27 @@ import numpy as np
 
 from hwnas.errors import InputError
 from hwnas.predictors.additive import additive_terms
-from hwnas.predictors.bases import Inputs, layer_prices
+from hwnas.predictors.bases import Inputs
 from hwnas.predictors.booking import book_columns
 from hwnas.predictors.features import TOTALS, Floats, encoding, layer_totals, one_hot
-from hwnas.predictors.gaussian import GaussianProcess
+from hwnas.predictors.foreknown import known
+from hwnas.predictors.inducing import Inducing, Part, Singles, parts_of
 from hwnas.predictors.links import Ratio
-from hwnas.predictors.overlap import Overlapped
-from hwnas.predictors.physics import Physics
 from hwnas.predictors.predictor import FittedPredictor
-from hwnas.predictors.sources import Source, Transferred
-from hwnas.predictors.student import Column, Head, Offset, Singles, Student
+from hwnas.predictors.student import Column, Head, Offset, Student
 from hwnas.spaces import FLOAT_BITS, Candidates, Space
 
 _SUMMED = ("launches", "se", "blocks", "pointwise", "dense", "vector", "depthwise")
 _MOVED = ("activation_bytes", "weight_bytes")
 # Totals that the network sees the logarithms of.
 _LOGGED = (*_SUMMED, *_MOVED, *(f"{name}_quantized" for name in (*_SUMMED, *_MOVED)))
-_DIRECTIONS, _HIDDEN = 20, 1024
+# Rectified features: fewer where inducing points do most of it.
+_HIDDEN, _FEW_HIDDEN = 1024, 192
+_ROWS = 2000
 # Deviations are learnt from few: they take long to ask for.
 _FEW_SAMPLES = 3_000
-_RIDGE = 1e-6
+# Features of inducing points are nearly alike: more of it would hide what tells them apart.
+_RIDGE = 1e-8
 
 
 def taught(some: tuple[FittedPredictor, ...], lessons: Candidates, rng: np.random.Generator) -> Student:
@@ -46,112 +47,82 @@ def taught(some: tuple[FittedPredictor, ...], lessons: Candidates, rng: np.rando
         slopes = _ridge(choices[few], deviations)
         columns = [column for column in terms if column is not None]
         return Student(space, exact, (*columns, *_booked(space, slopes)), 2 * n, None)
-    sums = [_total(space, name) for name in _LOGGED]
-    costs = [at for at, one in enumerate(some) if one.physics is not None and not exact[at]]
-    known = {at: _known(some[at]) for at in costs}
-    offsets = []
-    for at in costs:
-        offsets.append((at, len(sums)))
-        sums += known[at].sides
-    logged = len(sums)
-    sums += [known[at].shared for at in costs]
-    for one in some:
-        sums += _booked(space, _directions(one, choices.shape[1]))
-    seen = Student(space, exact, tuple(sums), 0, None).sums(
+    sums = _sums(some, exact, lessons, choices.shape[1], rng)
+    seen = Student(space, exact, sums.columns, 0, None).sums(
         lessons.genomes, lessons.weight_bits, lessons.activation_bits
     )
-    made = tuple(known[at].offset(at, first, logged + row) for row, (at, first) in enumerate(offsets))
-    head = _untaught(seen.astype(np.float32), made, logged, rng)
-    both = np.concatenate([choices, head.features(seen.astype(np.float32))], axis=1)
+    singles = seen.astype(np.float32)
+    head = _untaught(singles, sums, rng)
     targets = np.stack([_targets(one, lessons) for one in some], axis=1)
-    for offset in made:
+    for offset in sums.offsets:
         targets[:, offset.output] -= offset.of(seen)
+    for part in sums.rough:
+        targets -= _said(part, singles, n)
+    shown = [choices, head.features(singles), *(part.features(singles) for part in sums.smooth)]
+    both = np.concatenate(shown, axis=1)
     weights = np.concatenate([_ridge(both, targets), _ridge(both[few], deviations, 1e-3)], axis=1)
-    split = choices.shape[1] + 1
-    columns = _booked(space, weights[:split])
-    deep = weights[split:].astype(np.float32)
-    for at, column in enumerate(terms):
-        if column is not None:
-            columns[at] = column
-            deep[:, at] = 0.0
-    return Student(space, exact, (*columns, *sums), 2 * n, replace(head, weights=deep))
+    straight, *deep = np.split(weights, np.cumsum([1 + choices.shape[1], *(len(x.T) for x in shown[1:-1])]))
+    columns = [
+        own or booked for own, booked in zip([*terms, *[None] * n], _booked(space, straight), strict=True)
+    ]
+    for own in deep:
+        own[:, [at for at in range(n) if exact[at]]] = 0.0
+    behind, *others = (own.astype(np.float32) for own in deep)
+    smooth = (replace(part, weights=own) for part, own in zip(sums.smooth, others, strict=True))
+    head = replace(head, weights=behind, inducing=(*smooth, *sums.rough))
+    return Student(space, exact, (*columns, *sums.columns), 2 * n, head)
 
 
-class _Known(NamedTuple):
-    """The columns of an `Offset`: sides in units of the floor, and the corrections of layers."""
+class _Sums(NamedTuple):
+    """What a network will see.
 
-    sides: list[Column]
-    shared: Column
-    power: float
-    unit: float
-
-    def offset(self, output: int, first: int, shared: int) -> Offset:
-        sides = tuple(range(first, first + len(self.sides)))
-        return Offset(output, sides, self.power, self.unit, shared)
-
-
-def _known(one: FittedPredictor) -> _Known:
-    """What is known of a cost: its expectation and, of a Gaussian process, its linear part by layers.
-
-    A transfer expects a sum of other devices' predictions: of these, too, all that adds up over
-    layers is known.
+    Attributes:
+        columns: the sums.
+        offsets: what is known of costs from them.
+        logged: so many come first and are seen as logarithms.
+        shown: so many are for rectified features; the rest for rough parts alone.
+        smooth: features whose weights are to be learnt.
+        rough: features whose weights are known.
     """
-    space, physics = one.space, one.physics
-    assert physics is not None
-    unit, power = physics.operations.floor, 1.0
-    if isinstance(physics, Transferred):
-        parts = [
-            (weight / unit, source) for weight, source in zip(physics.weights, physics.sources, strict=True)
-        ]
-        rest = _priced_column(space, Physics(physics.prices / unit, 1.0))
-        sides = [_summed([rest, *(_by_layers(source, weight) for weight, source in parts)])]
-    elif isinstance(physics, Overlapped):
-        power = physics.power
-        sides = [_priced_column(space, Physics(side / unit, 1.0)) for side in physics.prices]
-    else:
-        sides = [_priced_column(space, Physics(physics.operations.prices / unit, 1.0))]
-    return _Known(sides, _corrections(one, 1 / unit), power, unit)
+
+    columns: tuple[Column, ...]
+    offsets: tuple[Offset, ...]
+    logged: int
+    shown: int
+    smooth: list[Inducing]
+    rough: list[Inducing]
 
 
-def _by_layers(source: Source, weight: float) -> Column:
-    """The part of another device's prediction that adds up over layers, times a weight."""
-    assert isinstance(source, FittedPredictor)
-    assert source.physics is not None
-    prices = source.physics.operations.prices
-    return _summed(
-        [_priced_column(source.space, Physics(prices * weight, 1.0)), _corrections(source, weight)]
-    )
-
-
-def _corrections(one: FittedPredictor, weight: float) -> Column:
-    """The linear corrections of a Gaussian process, priced by layer; zeros for other models."""
-    space = one.space
-    products = one.regressor.share_products() if isinstance(one.regressor, GaussianProcess) else []
-    shape = (len(space.slots), len(space.vocabulary) + 1)
-
-    def values(weight_bits: int, activation_bits: int) -> Floats:
-        pair = weight_bits * (FLOAT_BITS + 1) + activation_bits
-        tables = [basis.layer_table(pair, vector[:, None])[:, 0] * weight for basis, vector in products]
-        return np.array(np.broadcast_to(np.sum(tables, axis=0) if tables else 0.0, shape))
-
-    return Column(np.zeros(len(space.image_sizes)), values)
-
-
-def _summed(columns: Sequence[Column]) -> Column:
-    def values(weight_bits: int, activation_bits: int) -> Floats:
-        return np.asarray(np.sum([one.values(weight_bits, activation_bits) for one in columns], axis=0))
-
-    return Column(np.asarray(np.sum([one.sizes for one in columns], axis=0)), values)
-
-
-def _priced_column(space: Space, physics: Physics) -> Column:
-    slots = len(space.slots)
-
-    def values(weight_bits: int, activation_bits: int) -> Floats:
-        layers = np.append(layer_prices(space, physics, weight_bits, activation_bits), 0.0)
-        return np.repeat(layers[None], slots, axis=0)
-
-    return Column(np.full(len(space.image_sizes), physics.prices[0]), values)
+def _sums(
+    some: tuple[FittedPredictor, ...],
+    exact: tuple[bool, ...],
+    lessons: Candidates,
+    num_choices: int,
+    rng: np.random.Generator,
+) -> _Sums:
+    space, outputs = lessons.space, 2 * len(some)
+    columns = [_total(space, name) for name in _LOGGED]
+    costs = {at: known(one) for at, one in enumerate(some) if one.physics is not None and not exact[at]}
+    firsts = {}
+    for at, cost in costs.items():
+        firsts[at] = len(columns)
+        columns += cost.sides
+    logged = len(columns)
+    offsets = [cost.offset(at, firsts[at], logged + row) for row, (at, cost) in enumerate(costs.items())]
+    columns += [cost.shared for cost in costs.values()]
+    smooth, rough = [], []
+    parts = [(at, part) for at, one in enumerate(some) for part in parts_of(one.regressor, lessons, rng)]
+    for _, part in (pair for pair in parts if pair[1].weights is None):
+        smooth.append(
+            Inducing.at(len(columns), part.points, np.zeros((len(part.points), outputs)), slice(outputs))
+        )
+        columns += _along(space, part, num_choices)
+    shown = len(columns)
+    for at, part in parts:
+        if part.weights is not None:
+            rough.append(Inducing.at(len(columns), part.points, part.weights[:, None], slice(at, at + 1)))
+            columns += _along(space, part, num_choices)
+    return _Sums(tuple(columns), tuple(offsets), logged, shown, smooth, rough)
 
 
 def _exact_terms(one: FittedPredictor, some: Candidates) -> Column | None:
@@ -169,7 +140,7 @@ def _exact_terms(one: FittedPredictor, some: Candidates) -> Column | None:
 def _targets(one: FittedPredictor, lessons: Candidates) -> Floats:
     """What the student learns: a quality on its link's scale, the logarithm of a cost."""
     if one.physics is None:
-        return np.concatenate([one.regressor.mean(Inputs(part)) for part in _parts(lessons)])
+        return np.concatenate([one.regressor.mean(Inputs(part)) for part in _chunks(lessons)])
     logs: Floats = np.log(one.mean(lessons))
     return logs
 
@@ -177,7 +148,7 @@ def _targets(one: FittedPredictor, lessons: Candidates) -> Floats:
 def _log_deviations(one: FittedPredictor, some: Candidates) -> Floats:
     """Logarithms of deviations: of a quality on its link's scale, of a cost relative to its mean."""
     found = []
-    for part in _parts(some):
+    for part in _chunks(some):
         inputs = Inputs(part, one.physics)
         mean, deviation = one.regressor.mean_and_deviation(inputs)
         if isinstance(one.link, Ratio):
@@ -186,26 +157,29 @@ def _log_deviations(one: FittedPredictor, some: Candidates) -> Floats:
     return np.concatenate(found)
 
 
-def _parts(candidates: Candidates) -> list[Candidates]:
-    return [candidates[start : start + 2000] for start in range(0, len(candidates), 2000)]
+def _chunks(candidates: Candidates) -> list[Candidates]:
+    return [candidates[start : start + _ROWS] for start in range(0, len(candidates), _ROWS)]
 
 
-def _directions(one: FittedPredictor, num_columns: int) -> Floats:
-    """Weights [1 + columns, m] on choices whose sums the network should see.
+def _along(space: Space, part: Part, num_columns: int) -> list[Column]:
+    """The coordinates of a smooth part."""
+    weights = np.zeros((1 + num_columns, len(part.way[0])))
+    weights[: len(part.way)] = part.way
+    columns = _booked(space, weights)
+    if not part.in_float:
+        return columns
+    return [Column(one.sizes, _without_bits(one)) for one in columns]
 
-    For a process that is smooth in the encoding, the directions in which it bends most: those of
-    the sum of `weight x x'` over training points, which its second derivative is near to where
-    length scales are long.
-    """
-    out = np.zeros((1 + num_columns, _DIRECTIONS))
-    model = one.regressor
-    if not isinstance(model, GaussianProcess) or model.design.features != "quality":
-        return out[:, :0]
-    bent, way = model.bending()
-    values, vectors = np.linalg.eigh(bent)
-    strongest = np.argsort(-np.abs(values))[:_DIRECTIONS]
-    out = out[:, : len(strongest)]
-    out[1 : 1 + len(way)] = way @ vectors[:, strongest]
+
+def _without_bits(column: Column) -> Callable[[int, int], Floats]:
+    return lambda weight_bits, activation_bits: column.values(FLOAT_BITS, FLOAT_BITS)
+
+
+def _said(part: Inducing, sums: Singles, num_outputs: int) -> Floats:
+    """What a part adds to outputs, some rows at a time: features of all training points are many."""
+    out = np.zeros((len(sums), num_outputs))
+    for start in range(0, len(sums), _ROWS):
+        part.add(out[start : start + _ROWS], sums[start : start + _ROWS])
     return out
 
 
@@ -225,16 +199,19 @@ def _total(space: Space, name: str) -> Column:
     return Column(np.zeros(len(space.image_sizes)), values)
 
 
-def _untaught(seen: Singles, offsets: tuple[Offset, ...], logged: int, rng: np.random.Generator) -> Head:
+def _untaught(seen: Singles, sums: _Sums, rng: np.random.Generator) -> Head:
     """The network with random features and no weights; columns that never vary are left out of it."""
-    logs = seen.copy()
-    logs[:, :logged] = np.log1p(np.maximum(logs[:, :logged], 0.0))
+    logs = seen[:, : sums.shown].copy()
+    logs[:, : sums.logged] = np.log1p(np.maximum(logs[:, : sums.logged], 0.0))
     deviation = logs.std(axis=0)
     scale = np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0.0)
-    hidden = rng.standard_normal((logs.shape[1], _HIDDEN)) / max(1, int((scale > 0).sum())) ** 0.5
-    bias = rng.uniform(-1.5, 1.5, _HIDDEN)
-    parts: list[Floats] = [logs.mean(axis=0), scale, hidden, bias, np.zeros((0, 0))]
-    return Head(offsets, logged, *(part.astype(np.float32) for part in parts))
+    num_hidden = _FEW_HIDDEN if sums.smooth else _HIDDEN
+    hidden = rng.standard_normal((sums.shown, num_hidden)) / max(1, int((scale > 0).sum())) ** 0.5
+    parts: list[Floats] = [logs.mean(axis=0), scale, hidden, rng.uniform(-1.5, 1.5, num_hidden)]
+    center, scales, inner, bias = (part.astype(np.float32) for part in parts)
+    return Head(
+        sums.offsets, sums.logged, center, scales, inner, bias, np.zeros((0, 0), dtype=np.float32), ()
+    )
 
 
 def _ridge(columns: Floats, targets: Floats, ridge: float = _RIDGE) -> Floats:
