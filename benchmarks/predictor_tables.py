@@ -29,9 +29,21 @@ def print_tables(figures: list[dict[str, Any]]) -> None:
         for setting in dict.fromkeys(one["setting"] for one in rows):
             some = [one for one in rows if one["setting"] == setting]
             _print_sizes(f"active, {setting}: {name}", some, name, 3)
-    for one in figures:
-        if one["part"] == "speed":
-            print({key: round(v, 5) if isinstance(v, float) else v for key, v in one.items()})
+    _print_speed([one for one in figures if one["part"] == "speed"])
+
+
+def _print_speed(rows: list[dict[str, Any]]) -> None:
+    """Prints rates, and what the fast form loses of Kendall's tau against measurements: mean and range."""
+    kinds = dict.fromkeys((one["model"], one["size"], one["setting"]) for one in rows)
+    for kind in kinds:
+        some = [one for one in rows if (one["model"], one["size"], one["setting"]) == kind]
+        print(f"\nspeed, {kind[0]}, {kind[1]} of {kind[2]}, {len(some)} seeds")
+        for name in ("fast_a_second", "plain_a_second", "distil_cpu_s"):
+            print(f"  {name} {np.mean([one[name] for one in some]):,.1f}")
+        for name in ("latency", "accuracy"):
+            lost = [one[f"{name}_tau"] - one[f"{name}_tau_fast"] for one in some]
+            tau = np.mean([one[f"{name}_tau"] for one in some])
+            print(f"  {name} tau {tau:.4f}, lost {np.mean(lost):.4f} ({min(lost):.4f} to {max(lost):.4f})")
 
 
 def _print_sizes(title: str, rows: list[dict[str, Any]], name: str, digits: int, by: str = "model") -> None:

@@ -11,8 +11,8 @@ from hwnas.predictors.features import Floats, Ints
 from hwnas.predictors.inducing import Inducing, Singles
 from hwnas.spaces import FLOAT_BITS, Space
 
-# Rows at a time: what they need stays in the processor's cache.
-_ROWS = 512
+# Rows at a time: what they need stays in the processor's cache; a network needs more for each.
+_ROWS, _ROWS_OF_NETWORK = 2048, 512
 
 
 class Column(NamedTuple):
@@ -116,8 +116,9 @@ class Student:
     def outputs(self, genomes: Ints, weight_bits: Ints | int, activation_bits: Ints | int) -> Floats:
         """Returns the outputs [n, num_outputs] of genomes [n, genes] with bits [n, slots] or for all."""
         out = np.empty((len(genomes), self.num_outputs))
-        for start in range(0, len(genomes), _ROWS):
-            rows = slice(start, start + _ROWS)
+        step = _ROWS if self.head is None else _ROWS_OF_NETWORK
+        for start in range(0, len(genomes), step):
+            rows = slice(start, start + step)
             sums = self.sums(genomes[rows], _part(weight_bits, rows), _part(activation_bits, rows))
             out[rows] = sums[:, : self.num_outputs]
             if self.head is not None:
