@@ -47,7 +47,7 @@ class _Expected:
 
 
 @dataclass(frozen=True, eq=False)
-class Expectation:
+class ExpectedFigures:
     """One device, the accuracies that all share, and the goal that both are read for.
 
     Attributes:

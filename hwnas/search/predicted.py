@@ -8,7 +8,7 @@ import numpy as np
 from hwnas.errors import InfeasibleError, InputError
 from hwnas.predictors import FittedPredictor
 from hwnas.progress import Progress
-from hwnas.search.expected import Expectation, PredictedDevice, expected_members
+from hwnas.search.expected import ExpectedFigures, PredictedDevice, expected_members
 from hwnas.search.fleet import fleet_of
 from hwnas.search.front import Front, Member
 from hwnas.search.genome import Genome, cheapest_and_random
@@ -51,7 +51,7 @@ class PredictedSearch:
         found: dict[str, Candidates] = {}
         certificate: dict[str, float] = {}
         expected = {
-            name: Expectation(name, device, self.accuracy, goal) for name, device in self.devices.items()
+            name: ExpectedFigures(name, device, self.accuracy, goal) for name, device in self.devices.items()
         }
         inners = {name: one.inner(self.settings) for name, one in expected.items()}
         for index, name in enumerate(self.devices):
@@ -107,7 +107,7 @@ class PredictedSearch:
     def _nothing(self) -> Candidates:
         return Candidates.of_genomes(self.space, np.zeros((0, len(self.space.genes)), dtype=np.int64))
 
-    def _nearest(self, expected: Mapping[str, Expectation]) -> str:
+    def _nearest(self, expected: Mapping[str, ExpectedFigures]) -> str:
         """What to say where nothing is expected to keep the limits."""
         ranked = []
         for name, device in self.devices.items():
@@ -128,7 +128,7 @@ class PredictedSearch:
 
     def _front(
         self,
-        expected: Mapping[str, Expectation],
+        expected: Mapping[str, ExpectedFigures],
         inners: Mapping[str, Inner],
         found: Mapping[str, Candidates],
         certificate: Mapping[str, float],
