@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwnas.cli.fields import fields_as_options
-from hwnas.cli.options import DeviceName, Json, Seed, SpaceName, StoreFile, parsed_bits, usable_device
+from hwnas.cli.options import (
+    DeviceName,
+    Json,
+    Seed,
+    SpaceName,
+    StoreFile,
+    parsed_bits,
+    parsed_seconds,
+    usable_device,
+)
 from hwnas.cli.output import print_json, showing_progress
+from hwnas.cli.profile_table import check_table, list_missing
+from hwnas.cli.profile_tuning import hand_out_schedules, take_schedules, tune
 
 if TYPE_CHECKING:
     from hwnas.export.profiling import ProfileSettings
@@ -78,12 +89,11 @@ class ProfileOptions:
             InputError: a text without its unit, or that is no such figure.
         """
         from hwnas.export.profiling import ProfileSettings
-        from hwnas.units import parse_time_ms
 
         return ProfileSettings(
             samples=self.samples,
             bits=parsed_bits(self.bits),
-            budget_s=parse_time_ms(self.budget, "--budget") / 1e3 if self.budget else None,
+            budget_s=parsed_seconds(self.budget, "--budget"),
             energy=self.energy,
             table_out=self.table_out,
             again=self.again,
@@ -95,11 +105,8 @@ class ProfileOptions:
 def profile(asked: ProfileOptions) -> None:
     """Measures, stores, fits and scores the device's latency predictor; says where the time goes."""
     from hwnas.cli.profile_show import result_of, show
-    from hwnas.cli.profile_table import check_table, list_missing
-    from hwnas.cli.profile_tuning import hand_out_schedules, take_schedules, tune
     from hwnas.export.profiling import profile_device
     from hwnas.spaces import open_space
-    from hwnas.units import parse_time_ms
 
     device, space = asked.device, open_space(asked.space)
     if asked.missing:
@@ -107,7 +114,7 @@ def profile(asked: ProfileOptions) -> None:
             usable_device(device, space), space, parsed_bits(asked.bits), asked.missing, asked.as_json
         )
         return
-    tune_s = parse_time_ms(asked.tune_budget, "--tune-budget") / 1e3 if asked.tune_budget else None
+    tune_s = parsed_seconds(asked.tune_budget, "--tune-budget")
     settings = asked.settings()
     with showing_progress() as progress:
         if asked.schedules:

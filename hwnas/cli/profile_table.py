@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas.cli.output import print_table, say
+from hwnas.cli.output import print_json, print_table, say
 from hwnas.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ def list_missing(
     Raises:
         InputError: a device whose costs do not come from a table.
     """
-    from hwnas.cli.output import print_json
     from hwnas.profilers.cost_models import TableModel
     from hwnas.profilers.simulated import SimulatedDevice
     from hwnas.profilers.tables.missing import missing_blocks, write_missing

@@ -11,7 +11,7 @@ from hwnas.progress import Progress
 from hwnas.search.expected import ExpectedFigures, PredictedDevice, expected_members
 from hwnas.search.fleet import fleet_of
 from hwnas.search.front import Front, Member
-from hwnas.search.genome import Genome, cheapest_and_random
+from hwnas.search.genome import Genome, cheapest_and_random, joined
 from hwnas.search.goal import LIMIT_OPTIONS, Goal
 from hwnas.search.inner import Floats, Found
 from hwnas.search.pareto import hypervolume, non_dominated, spread_subset
@@ -134,8 +134,7 @@ class PredictedSearch:
         certificate: Mapping[str, float],
     ) -> Front:
         goal = next(iter(expected.values())).goal
-        every = Candidates.concatenate(list(found.values()))
-        every = every[every.first_of_each()]
+        every = joined(list(found.values()))
         bounds = {name: one.masked(every) for name, one in expected.items()}
         members: dict[str, Member] = {}
         fronts, total = {}, 0.0
@@ -181,6 +180,7 @@ class _Listener:
 
     def __call__(self, generation: int, found: Found) -> None:
         self.progress.step(f"search for {self.name}", min(found.priced, self.wanted), self.wanted)
+        # Beyond two objectives the volume costs more than the generation: at the end alone.
         if len(self.goal.objectives) > 2 and found.priced < self.wanted:
             return
         self.convergence.append(
