@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hwnas.data import get_dataset
     from hwnas.errors import HwnasError, InfeasibleError, InputError, MeasurementError, UnavailableError
     from hwnas.export.onnx import export_onnx
+    from hwnas.export.profiling import DeviceProfile, ProfileSettings, profile_device
     from hwnas.export.road import Road
     from hwnas.export.verify import verify_model
     from hwnas.predictors import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Architecture",
     "Candidates",
+    "DeviceProfile",
     "Evaluator",
     "HwnasError",
     "InfeasibleError",
@@ -42,6 +44,7 @@ __all__ = [
     "Layer",
     "MeasurementError",
     "Network",
+    "ProfileSettings",
     "Protocol",
     "Regressor",
     "Road",
@@ -64,6 +67,7 @@ __all__ = [
     "open_space",
     "preset",
     "profile",
+    "profile_device",
     "read_front",
     "read_measurements",
     "read_official",
@@ -76,6 +80,7 @@ _HOMES = {
     "hwnas.data": ("get_dataset",),
     "hwnas.errors": ("HwnasError", "InfeasibleError", "InputError", "MeasurementError", "UnavailableError"),
     "hwnas.export.onnx": ("export_onnx",),
+    "hwnas.export.profiling": ("DeviceProfile", "ProfileSettings", "profile_device"),
     "hwnas.export.road": ("Road",),
     "hwnas.export.verify": ("verify_model",),
     "hwnas.predictors": (

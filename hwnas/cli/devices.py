@@ -8,6 +8,7 @@ import typer
 
 from hwnas.cli.options import Json
 from hwnas.cli.output import print_json, print_table
+from hwnas.errors import InputError
 
 if TYPE_CHECKING:
     from hwnas.profilers import Device
@@ -64,7 +65,6 @@ def devices(
 
 
 def _print_yaml(name: str | None, space: "Space", as_json: bool) -> None:
-    from hwnas.errors import InputError
     from hwnas.profilers.registry import yaml_of_device
 
     if name is None:

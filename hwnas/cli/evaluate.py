@@ -19,6 +19,7 @@ from hwnas.cli.options import (
     parsed_bits,
 )
 from hwnas.cli.output import print_json, print_table, say, showing_progress
+from hwnas.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,7 +94,6 @@ class EvaluateOptions:
 @fields_as_options
 def evaluate(asked: EvaluateOptions) -> None:
     """Accuracy of one or many subnets, each recalibrated under its own bits."""
-    from hwnas.errors import InputError
     from hwnas.export.results import evaluate_into
     from hwnas.supernet import Evaluator, RayCluster, local_workers
 
@@ -129,7 +129,6 @@ def _candidates(asked: EvaluateOptions, space: "Space") -> "Candidates":
     """The networks that are named, in a file, or drawn, each at the bits that are asked for."""
     import numpy as np
 
-    from hwnas.errors import InputError
     from hwnas.spaces import Candidates
 
     texts = asked.architecture or []
@@ -171,9 +170,8 @@ def _at_bits(candidates: "Candidates", bits: tuple[int, ...]) -> "Candidates":
     Raises:
         InputError: bits that no layer is quantized to.
     """
-    from hwnas.errors import InputError
     from hwnas.profilers.onnx.quantizer import MAX_BITS
-    from hwnas.spaces import FLOAT_BITS
+    from hwnas.spaces import FLOAT_BITS, Candidates
 
     if not bits:
         return candidates
@@ -182,6 +180,6 @@ def _at_bits(candidates: "Candidates", bits: tuple[int, ...]) -> "Candidates":
         raise InputError(
             f"--bits must be from 2 to {MAX_BITS}, or {FLOAT_BITS} for floating point, but got {wrong[0]}"
         )
-    parts = [type(candidates).of_genomes(candidates.space, candidates.genomes, one, one) for one in bits]
+    parts = [Candidates.of_genomes(candidates.space, candidates.genomes, one, one) for one in bits]
     order = [row + part * len(candidates) for row in range(len(candidates)) for part in range(len(bits))]
-    return type(candidates).concatenate(parts)[order]
+    return Candidates.concatenate(parts)[order]

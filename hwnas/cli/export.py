@@ -10,6 +10,8 @@ import typer
 from hwnas.cli.fields import fields_as_options
 from hwnas.cli.options import Json, StoreFile, SupernetFile, dataset_for, opened_supernet, usable_device
 from hwnas.cli.output import print_json, print_table, say, showing_progress
+from hwnas.errors import InputError
+from hwnas.units import format_time_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -108,8 +110,6 @@ def _finishing(
 
 
 def _need_supernet(wanted: str, digest: str, run: Path, given: Path | None) -> None:
-    from hwnas.errors import InputError
-
     if digest != wanted:
         raise InputError(
             f"run {run} was searched with supernet {wanted}, but {given or 'the demo supernet'} is "
@@ -118,8 +118,6 @@ def _need_supernet(wanted: str, digest: str, run: Path, given: Path | None) -> N
 
 
 def _show(final: "Settled", folder: Path, as_json: bool) -> None:
-    from hwnas.units import format_time_ms
-
     if as_json:
         print_json(
             {"folder": str(folder), "models": [m.to_json() for m in final.members], "dropped": final.dropped}
@@ -145,8 +143,6 @@ def _devices(members: "Sequence[Member]", space: "Space", definitions: dict[str,
 
 def _definitions(config: dict[str, Any], run: Path) -> dict[str, Any]:
     """The fields of the devices that files described when the run was searched, by name."""
-    from hwnas.errors import InputError
-
     found = config.get("device_definitions") or {}
     if not (isinstance(found, dict) and all(isinstance(one, dict) for one in found.values())):
         raise InputError(f"{run / 'config.json'} must hold the fields of each device in device_definitions")
@@ -154,8 +150,6 @@ def _definitions(config: dict[str, Any], run: Path) -> dict[str, Any]:
 
 
 def _field(config: Any, name: str, run: Path) -> str:
-    from hwnas.errors import InputError
-
     value = config.get(name) if isinstance(config, dict) else None
     if not isinstance(value, str):
         raise InputError(f"{run / 'config.json'} must hold '{name}'; it is not a run of this version")

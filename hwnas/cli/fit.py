@@ -9,6 +9,7 @@ import typer
 from hwnas.cli.fields import fields_as_options
 from hwnas.cli.options import Json, Seed, SpaceName
 from hwnas.cli.output import print_json, say
+from hwnas.cli.scores import drift_line, show_score
 
 EXAMPLE = "hwnas fit --space ofa-mobilenetv3-w1.0 --metric latency_ms --data phone.csv -o phone.json"
 
@@ -60,7 +61,6 @@ class FitOptions:
 @fields_as_options
 def fit(asked: FitOptions) -> None:
     """Fits a predictor on a CSV of measurements and scores it on held-out ones."""
-    from hwnas.cli.scores import drift_line, show_score
     from hwnas.predictors import fit_and_score, load_predictor, read_measurements
     from hwnas.spaces import open_space
 

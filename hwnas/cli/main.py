@@ -24,7 +24,7 @@ from hwnas.cli import (
     train,
     verify,
 )
-from hwnas.cli.interrupt import keeping_nothing
+from hwnas.cli.interrupt import Interrupted, keeping_nothing
 from hwnas.cli.output import say
 from hwnas.errors import HwnasError
 from hwnas.version import __version__
@@ -36,6 +36,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Start with: hwnas search --target-latency 25ms",
 )
+# These keep what they have done; the same command goes on from there.
+_RESUMING = (train, evaluate, profile, search, export)
 for command in (
     spaces,
     devices,
@@ -55,7 +57,7 @@ for command in (
     name = command.__name__.rsplit(".", 1)[1]
     run = getattr(command, name)
     app.command(name.replace("_", "-"), epilog=f"Example: {command.EXAMPLE}")(
-        run if command in (train, evaluate, profile, search, export) else keeping_nothing()(run)
+        run if command in _RESUMING else keeping_nothing()(run)
     )
 
 
@@ -77,7 +79,6 @@ def options(
     """The best network for the device in your hand: measure, search, export files that keep their promise."""
 
 
-_INTERRUPTED = 130
 _RESUME = "when that is mended, repeat the same command, which keeps what was done"
 
 
@@ -101,13 +102,13 @@ def main() -> NoReturn:
         _fail(_of_the_system(error), 2)
     except MemoryError:
         _fail("the memory is used up; " + _RESUME, 2)
-    if code == _INTERRUPTED:  # what typer makes of KeyboardInterrupt
+    if code == Interrupted.exit_code:  # what typer makes of KeyboardInterrupt
         _fail_interrupted()
     raise SystemExit(code if isinstance(code, int) else 0)
 
 
 def _fail_interrupted() -> NoReturn:
-    _fail("interrupted; repeat the same command to resume", _INTERRUPTED)
+    _fail("interrupted; repeat the same command to resume", Interrupted.exit_code)
 
 
 def _of_the_system(error: OSError) -> str:

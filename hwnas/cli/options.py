@@ -8,6 +8,7 @@ import typer
 
 from hwnas.errors import InputError
 from hwnas.files import MAX_JSON_BYTES, json_object, read_text
+from hwnas.units import parse_time_ms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +54,15 @@ def parsed_bits(text: str | None) -> tuple[int, ...]:
     if not all(part.isdigit() and (1 <= int(part) <= 16 or int(part) == 32) for part in parts):
         raise InputError(f"--bits must be bitwidths from 1 to 16, or 32, such as 32,8, but got '{text}'")
     return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+def parsed_seconds(text: str | None, option: str) -> float | None:
+    """Returns the seconds of a text such as `10min`; None for None.
+
+    Raises:
+        InputError: a figure without its unit, or that is no time above zero.
+    """
+    return parse_time_ms(text, option) / 1e3 if text else None
 
 
 def usable_device(

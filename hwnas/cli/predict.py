@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from hwnas.cli.options import DeviceName, Json, SpaceName, StoreFile, architecture_rows
+from hwnas.cli.options import DeviceName, Json, SpaceName, StoreFile, architecture_rows, usable_device
 from hwnas.cli.output import print_json, print_table
+from hwnas.errors import InputError
 
 EXAMPLE = "hwnas predict --device cpu-ort --architectures some.jsonl"
 
@@ -29,8 +30,6 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Predicted latency with a 90 % interval, from the predictor that `hwnas profile` fitted."""
-    from hwnas.cli.options import usable_device
-    from hwnas.errors import InputError
     from hwnas.predictors import load_predictor
     from hwnas.predictors.places import predictor_path
     from hwnas.spaces import Candidates, open_space

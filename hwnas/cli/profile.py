@@ -7,11 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwnas.cli.fields import fields_as_options
-from hwnas.cli.options import DeviceName, Json, Seed, SpaceName, StoreFile, parsed_bits, usable_device
+from hwnas.cli.options import (
+    DeviceName,
+    Json,
+    Seed,
+    SpaceName,
+    StoreFile,
+    parsed_bits,
+    parsed_seconds,
+    usable_device,
+)
 from hwnas.cli.output import print_json, showing_progress
+from hwnas.cli.profile_table import check_table, list_missing
+from hwnas.cli.profile_tuning import hand_out_schedules, take_schedules, tune
 
 if TYPE_CHECKING:
-    from hwnas.cli.profile_request import Request
+    from hwnas.export.profiling import ProfileSettings
 
 EXAMPLE = "hwnas profile --device cpu-ort --space demo --samples 60"
 
@@ -71,24 +82,20 @@ class ProfileOptions:
     seed: Seed = 0
     as_json: Json = False
 
-    def request(self) -> "Request":
-        """Returns what to measure and where to put it.
+    def settings(self) -> "ProfileSettings":
+        """Returns what to measure.
 
         Raises:
             InputError: a text without its unit, or that is no such figure.
         """
-        from hwnas.cli.profile_request import Request
-        from hwnas.units import parse_time_ms
+        from hwnas.export.profiling import ProfileSettings
 
-        return Request(
-            device=self.device,
-            space=self.space,
+        return ProfileSettings(
             samples=self.samples,
             bits=parsed_bits(self.bits),
-            budget_s=parse_time_ms(self.budget, "--budget") / 1e3 if self.budget else None,
+            budget_s=parsed_seconds(self.budget, "--budget"),
             energy=self.energy,
             table_out=self.table_out,
-            store=self.store,
             again=self.again,
             seed=self.seed,
         )
@@ -97,12 +104,9 @@ class ProfileOptions:
 @fields_as_options
 def profile(asked: ProfileOptions) -> None:
     """Measures, stores, fits and scores the device's latency predictor; says where the time goes."""
-    from hwnas.cli.profile_run import run
-    from hwnas.cli.profile_show import show
-    from hwnas.cli.profile_table import check_table, list_missing
-    from hwnas.cli.profile_tuning import hand_out_schedules, take_schedules, tune
+    from hwnas.cli.profile_show import result_of, show
+    from hwnas.export.profiling import profile_device
     from hwnas.spaces import open_space
-    from hwnas.units import parse_time_ms
 
     device, space = asked.device, open_space(asked.space)
     if asked.missing:
@@ -110,8 +114,8 @@ def profile(asked: ProfileOptions) -> None:
             usable_device(device, space), space, parsed_bits(asked.bits), asked.missing, asked.as_json
         )
         return
-    tune_s = parse_time_ms(asked.tune_budget, "--tune-budget") / 1e3 if asked.tune_budget else None
-    request = asked.request()
+    tune_s = parsed_seconds(asked.tune_budget, "--tune-budget")
+    settings = asked.settings()
     with showing_progress() as progress:
         if asked.schedules:
             take_schedules(asked.schedules, device, space, progress)
@@ -121,7 +125,10 @@ def profile(asked: ProfileOptions) -> None:
             hand_out_schedules(asked.schedules_out, device, space, progress)
         if asked.table_in:
             check_table(asked.table_in, space)
-        result = run(request, usable_device(device, space), space, progress)
+        found = profile_device(
+            usable_device(device, space), space, settings, store=asked.store, progress=progress
+        )
+        result = result_of(found, device=device, space=asked.space, store=asked.store)
     if asked.as_json:
         print_json(result)
     else:

@@ -2,18 +2,18 @@
 
 import json
 import shlex
-import statistics
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas.cli.output import print_table, say
 from hwnas.cli.profile_table import show_table
-from hwnas.profilers.energy.summary import energy_line
+from hwnas.profilers.energy.summary import describe_energy, energy_line
+from hwnas.profilers.stability import Spread, Stability
 from hwnas.units import format_size_bytes, format_time_ms
 
 if TYPE_CHECKING:
-    from hwnas.cli.profile_request import Request
-    from hwnas.predictors.metrics import Score
+    from hwnas.export.profiling import DeviceProfile
     from hwnas.profilers import Device, Measurement
     from hwnas.spaces import Candidates
 
@@ -29,67 +29,56 @@ _FIGURES = {
 }
 
 
-def result_of(
-    request: "Request",
-    device: "Device",
-    candidates: "Candidates",
-    taken: "Sequence[Measurement]",
-    order: Sequence[int],
-    score: "Score",
-) -> dict[str, Any]:
-    """Returns what is said of the networks measured, as a JSON object.
+def result_of(found: "DeviceProfile", *, device: str, space: str, store: Path | None) -> dict[str, Any]:
+    """Returns all there is to say of a profile, as a JSON object.
 
     Args:
-        request: the options.
-        device: that measured.
-        candidates: n networks.
-        taken: their measurements.
-        order: rows from the fastest to the slowest.
-        score: of the predictor on held-out networks.
+        found: the profile.
+        device, space, store: as the user named them, for the command to go on with.
     """
-    found = stability(taken)
+    taken, stability = found.measurements, Stability.of(found.measurements)
     fastest, middle, slowest = (
-        described(device, candidates, row, taken[row])
-        for row in (order[0], order[len(order) // 2], order[-1])
+        described(found.device, found.candidates, row, taken[row])
+        for row in (found.fastest_first[0], found.middle, found.fastest_first[-1])
     )
-    return {
-        "device": device.name,
-        "space": request.space,
+    result = {
+        "device": found.device.name,
+        "space": space,
         "kind": taken[0].kind,
         "measured": len(taken),
-        "stable": found["stable"],
-        "stability": found,
-        "tuned_flops_percent": _spread([one.conditions.get("tuned_flops_percent") for one in taken]),
-        "ruled_flops_percent": _spread([one.conditions.get("ruled_flops_percent") for one in taken]),
-        "held_out": score.to_json(),
+        "stable": stability.stable,
+        "stability": stability.to_json(),
+        "tuned_flops_percent": _spread(taken, "tuned_flops_percent"),
+        "ruled_flops_percent": _spread(taken, "ruled_flops_percent"),
+        "held_out": found.latency.fit.score.to_json(),
         "fastest": fastest,
         "slowest": slowest,
         "conditions": dict(taken[-1].conditions),
-        "next": next_command(request, middle),
+        "next": next_command(middle, device=device, space=space, store=store),
+        "newly_measured": found.newly_measured,
+        "repeated": found.repeated,
+        "groups": found.groups,
+        "seconds": round(found.measuring_s, 1),
+        "predictor": str(found.latency.path),
+        "model": found.latency.fit.predictor.model,
     }
+    if found.energy:
+        held_out = found.energy.fit.score.to_json()
+        result["energy"] = describe_energy(taken) | {
+            "held_out": held_out,
+            "predictor": str(found.energy.path),
+        }
+    parts = found.breakdown
+    result["breakdown"] = parts and {"id": found.candidates.ids[found.middle]} | parts.to_json()
+    if found.table:
+        result["table"] = found.table.to_json()
+    return result
 
 
-def stability(taken: "Sequence[Measurement]") -> dict[str, Any]:
-    """Returns how many measurements are stable, how far drift was corrected, and why the first is not."""
-    corrections = [
-        100 * abs(one.raw_latency_ms / one.latency_ms - 1) for one in taken if one.raw_latency_ms is not None
-    ]
-    reasons = [one.reasons[0] for one in taken if one.verdict == "unstable" and one.reasons]
-    stable = sum(one.verdict == "stable" for one in taken)
-    return {
-        "stable": stable,
-        "unstable": len(taken) - stable,
-        "drift_corrected_percent": _spread(corrections),
-        "first_reason": reasons[0] if reasons else None,
-    }
-
-
-def _spread(values: Sequence[float | None]) -> dict[str, float] | None:
-    """Least, median and largest of the values that there are; None where there are none."""
-    known = sorted(value for value in values if value is not None)
-    if not known:
-        return None
-    return {"least": known[0], "median": statistics.median(known), "largest": known[-1]}
+def _spread(taken: "Sequence[Measurement]", condition: str) -> dict[str, float] | None:
+    """Least, median and largest of a condition of the measurements that have it; None where none has."""
+    spread = Spread.of(one.conditions.get(condition) for one in taken)
+    return spread.to_json() if spread else None
 
 
 def described(device: "Device", candidates: "Candidates", row: int, one: "Measurement") -> dict[str, Any]:
@@ -111,19 +100,19 @@ def described(device: "Device", candidates: "Candidates", row: int, one: "Measur
     return result
 
 
-def next_command(request: "Request", middle: dict[str, Any]) -> str:
+def next_command(middle: dict[str, Any], *, device: str, space: str, store: Path | None = None) -> str:
     """Returns a command to go on with; a search's target is one that half of the networks miss.
 
     Spaces other than the demo's need a supernet to be searched, which may not be there yet, but
     their latencies can be asked for.
     """
-    if request.space == "demo":
+    if space == "demo":
         target = format_time_ms(middle["latency_ms"]["value"])
-        words = ["hwnas", "search", "--target-latency", target, "--device", request.device]
+        words = ["hwnas", "search", "--target-latency", target, "--device", device]
     else:
-        words = ["hwnas", "predict", "--device", request.device, "--space", request.space]
+        words = ["hwnas", "predict", "--device", device, "--space", space]
         words += ["--architecture", json.dumps(middle["architecture"], separators=(",", ":"))]
-    return shlex.join([*words, *(["--store", str(request.store)] if request.store else [])])
+    return shlex.join([*words, *(["--store", str(store)] if store else [])])
 
 
 def show(result: dict[str, Any]) -> None:

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hwnas.cli.options import usable_device
 from hwnas.errors import InputError
+from hwnas.units import format_size_bytes
 
 if TYPE_CHECKING:
     from hwnas.profilers import Device
@@ -21,7 +23,6 @@ def tune(name: str, space: "Space", budget_s: float, progress: "Progress") -> No
         UnavailableError: there is nothing here or there to tune on.
         MeasurementError: nothing could be built and run.
     """
-    from hwnas.cli.options import usable_device
     from hwnas.profilers.tvm.remote.device import RemoteTvm
     from hwnas.profilers.tvm.tuning.making import tune_space
     from hwnas.profilers.tvm.tuning.remote import tune_remote
@@ -67,7 +68,6 @@ def hand_out_schedules(path: Path, name: str, space: "Space", progress: "Progres
         UnavailableError: the device has no pack.
     """
     from hwnas.profilers.tvm.tuning.sharing import export_pack
-    from hwnas.units import format_size_bytes
 
     device = _tunable(name, space, "--schedules-out")
     size_bytes = export_pack(device.pack, path)

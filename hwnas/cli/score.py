@@ -7,6 +7,7 @@ import typer
 
 from hwnas.cli.options import Json
 from hwnas.cli.output import print_json, say
+from hwnas.cli.scores import column_for, drift_line, show_score
 
 EXAMPLE = "hwnas score phone.json --data other-measurements.csv --plot phone.svg"
 
@@ -35,7 +36,6 @@ def score(
     as_json: Json = False,
 ) -> None:
     """Scores a predictor on a CSV of measurements: errors, ranks, and whether its intervals hold."""
-    from hwnas.cli.scores import column_for, drift_line, show_score
     from hwnas.cli.scores_plot import write_scores_plot
     from hwnas.predictors import find_drift, load_predictor, read_measurements
     from hwnas.predictors import score as scored

@@ -17,10 +17,14 @@ from hwnas.cli.options import (
     dataset_for,
     opened_supernet,
     parsed_bits,
+    parsed_seconds,
 )
 from hwnas.cli.output import print_json, remark, say
+from hwnas.cli.search_predicted import search_on_predictors
 from hwnas.cli.search_values import Named, chosen_devices, objectives, split_target, usual_folder
-from hwnas.cli.search_view import showing_search
+from hwnas.cli.search_view import print_fronts, showing_search
+from hwnas.errors import InputError
+from hwnas.units import parse_energy_mj, parse_size_bytes, parse_time_ms
 
 if TYPE_CHECKING:
     from hwnas.export.road import RoadResult
@@ -142,9 +146,8 @@ class SearchOptions:
             InputError: a text without its unit, or that is no such figure.
         """
         from hwnas.search.settings import Soft
-        from hwnas.units import parse_energy_mj, parse_size_bytes, parse_time_ms
 
-        latency, energy, budget = self.target_latency, self.target_energy, self.budget
+        latency, energy = self.target_latency, self.target_energy
         size, memory = self.max_size, self.max_memory
         return {
             "target_latency_ms": parse_time_ms(latency, "--target-latency") if latency else None,
@@ -160,7 +163,7 @@ class SearchOptions:
             "samples": self.samples,
             "evaluations": self.evaluations,
             "images": self.images,
-            "budget_s": parse_time_ms(budget, "--budget") / 1e3 if budget else None,
+            "budget_s": parsed_seconds(self.budget, "--budget"),
             "epsilon": self.epsilon,
         }
 
@@ -168,8 +171,6 @@ class SearchOptions:
 @fields_as_options
 def search(asked: SearchOptions) -> None:
     """Searches models within limits and exports those on the front; the same command resumes."""
-    from hwnas.cli.search_predicted import search_on_predictors
-
     named = list(dict.fromkeys(split_target(text, "--device") for text in asked.device or []))
     from_files = [split_target(text, "--latency-predictor") for text in asked.latency_predictor or []]
     knobs = asked.knobs()
@@ -183,7 +184,7 @@ def search(asked: SearchOptions) -> None:
                 knobs,
                 asked.output,
                 progress,
-                given=asked.supernet is not None,
+                has_supernet=asked.supernet is not None,
             )
         else:
             result, folder = _search(asked, named, knobs, progress, watch)
@@ -225,8 +226,6 @@ def _search(
 
 
 def _need_a_goal(knobs: dict[str, Any], targets: list[float | None]) -> None:
-    from hwnas.errors import InputError
-
     limits = ("target_latency_ms", "target_energy_mj", "max_size_bytes", "max_memory_bytes", "objectives")
     if all(knobs[name] is None for name in limits) and not any(targets):
         raise InputError(
@@ -236,8 +235,6 @@ def _need_a_goal(knobs: dict[str, Any], targets: list[float | None]) -> None:
 
 
 def _show(result: "RoadResult", folder: Path) -> None:
-    from hwnas.cli.search_view import print_fronts
-
     print_fronts(result.front)
     for line in result.remarks:
         remark(line)

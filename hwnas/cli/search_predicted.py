@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas.cli.search_values import Named, chosen_devices, usual_folder
+from hwnas.errors import InputError
 
 if TYPE_CHECKING:
     from hwnas.export.road import RoadResult
@@ -21,7 +22,7 @@ def search_on_predictors(
     output: Path | None,
     progress: "Progress",
     *,
-    given: bool,
+    has_supernet: bool,
 ) -> "tuple[RoadResult, Path]":
     """Returns what a search without a supernet finds, and its run folder.
 
@@ -32,17 +33,16 @@ def search_on_predictors(
         knobs: of the settings.
         output: the run folder; None for the usual one.
         progress: hears of each step.
-        given: whether a supernet is given too.
+        has_supernet: whether one is named too, which is refused.
 
     Raises:
         InputError: options that do not go together, or files that do not fit.
     """
-    from hwnas.errors import InputError
     from hwnas.export.predicted_road import PredictedRoad, simulated_only
     from hwnas.predictors import load_predictor
     from hwnas.search.settings import SearchSettings
 
-    if given:
+    if has_supernet:
         raise InputError("--accuracy-predictor and --supernet exclude each other; drop one of them")
     if accuracy is None:
         raise InputError("--latency-predictor needs an --accuracy-predictor beside it")
@@ -55,8 +55,8 @@ def search_on_predictors(
     found, targets = _latencies(latencies, predictor.space)
     names = [name for name, _ in named]
     devices = simulated_only(chosen_devices(names, predictor.space, progress)) if names else []
-    for one_device, (_, target) in zip(devices, named, strict=True):
-        targets |= {one_device.name: target} if target is not None else {}
+    for device, (_, target) in zip(devices, named, strict=True):
+        targets |= {device.name: target} if target is not None else {}
     settings = SearchSettings.of(**knobs, device_targets_ms=targets)
     folder = output or usual_folder(predictor.space.name, settings, "-predicted")
     road = PredictedRoad(
@@ -73,7 +73,6 @@ def search_on_predictors(
 
 def _latencies(files: list[Named], space: "Space") -> "tuple[dict[str, FittedPredictor], dict[str, float]]":
     """The predictors in files, and the targets that were given, by the name of the device."""
-    from hwnas.errors import InputError
     from hwnas.predictors import load_predictor
 
     found: dict[str, FittedPredictor] = {}

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwnas.cli.options import usable_device
+from hwnas.errors import InputError, UnavailableError
+from hwnas.units import format_energy_mj, format_size_bytes, format_time_ms, parse_time_ms
 
 if TYPE_CHECKING:
     from hwnas.profilers import Device
@@ -25,8 +27,6 @@ def split_target(text: str, option: str) -> Named:
     Raises:
         InputError: a target without a unit, or not above zero.
     """
-    from hwnas.units import parse_time_ms
-
     name, equals, tail = text.rpartition("=")
     # A path may hold the sign: only what begins like a number is a target.
     if (
@@ -44,7 +44,6 @@ def objectives(text: str | None) -> tuple[str, ...] | None:
     Raises:
         InputError: a word that is none.
     """
-    from hwnas.errors import InputError
     from hwnas.search.settings import OBJECTIVES
 
     if text is None:
@@ -63,8 +62,6 @@ def chosen_devices(names: list[str], space: "Space", progress: "Progress") -> "l
         InputError: two of one name.
         UnavailableError: one that was asked for, or all of the usual ones, cannot run here.
     """
-    from hwnas.errors import InputError, UnavailableError
-
     if names:
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is None:
@@ -89,8 +86,6 @@ def chosen_devices(names: list[str], space: "Space", progress: "Progress") -> "l
 
 def usual_folder(space: str, settings: "SearchSettings", ending: str = "") -> Path:
     """Returns the run folder of a search whose user names none."""
-    from hwnas.units import format_energy_mj, format_size_bytes, format_time_ms
-
     targets = dict.fromkeys(settings.device_targets_ms.values())
     parts = [
         format_time_ms(ms) for ms in ([settings.target_latency_ms] if settings.target_latency_ms else targets)

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas.cli.interrupt import stoppable
 from hwnas.cli.output import print_table, printable, showing_progress
+from hwnas.units import format_energy_mj, format_size_bytes, format_time_ms
 
 if TYPE_CHECKING:
     from hwnas.progress import Progress
     from hwnas.search.front import Figure, Front, Member
     from hwnas.search.result import Status
 
-_SAID = 6
+# Of the steps that go on at once so many are shown, the last begun.
+_SHOWN_STEPS = 6
 
 
 @contextmanager
@@ -78,7 +80,9 @@ class SearchView:
     def lines(self) -> list[tuple[str, str]]:
         """Returns the rows of the panel: what, and how it is now."""
         rows = [("running", _clock(time.monotonic() - self._started))]
-        rows += [(what, f"{done} of {total}") for what, (done, total) in list(self.steps.items())[-_SAID:]]
+        rows += [
+            (what, f"{done} of {total}") for what, (done, total) in list(self.steps.items())[-_SHOWN_STEPS:]
+        ]
         status = self.status
         if status is None:
             return rows
@@ -86,7 +90,6 @@ class SearchView:
         rows.append(("generation", str(status.generation)))
         rows.append(("evaluated", f"{status.evaluated} networks; {status.priced} priced by predictors"))
         rows.append(("hypervolume", f"{status.hypervolume:.5g} ({status.stage})"))
-        from hwnas.units import format_time_ms
 
         for name, (accuracy, latency_ms) in status.best.items():
             rows.append((f"best on {name}", f"{accuracy:.2f} % at {format_time_ms(latency_ms)}"))
@@ -98,8 +101,6 @@ class SearchView:
 
 def print_fronts(front: "Front") -> None:
     """Prints a table for each front: one for all devices of a machine, one for each other device."""
-    from hwnas.units import format_energy_mj, format_size_bytes, format_time_ms
-
     members = {member.id: member for member in front.members}
     kinds = {figure["kind"] for member in front.members for figure in member.latency_ms.values()}
     columns = _columns(front, kinds)
@@ -148,8 +149,6 @@ def _columns(front: "Front", kinds: Collection[str]) -> list[str]:
 
 
 def _title(front: "Front", name: str) -> str:
-    from hwnas.units import format_energy_mj, format_size_bytes, format_time_ms
-
     forms = {
         "energy_mj": format_energy_mj,
         "size_bytes": format_size_bytes,

@@ -14,7 +14,9 @@ import typer
 from hwnas.cli.fields import fields_as_options
 from hwnas.cli.options import Data, Json, Seed, parsed_bits
 from hwnas.cli.output import print_json, say, showing_progress
+from hwnas.errors import HwnasError, InputError
 from hwnas.progress import Progress, Silent
+from hwnas.units import parse_time_ms
 
 if TYPE_CHECKING:
     from hwnas.supernet import Supernet
@@ -22,13 +24,13 @@ if TYPE_CHECKING:
 
 EXAMPLE = "hwnas train --space demo --data digits -o supernet.safetensors"
 
-
 # Options that change a field of the recipe of the same name.
 _OF_RECIPE = (
     *("batch_size", "optimizer", "matrix_rate", "subnets", "learned_steps", "warmup_epochs"),
     *("weight_decay", "label_smoothing", "distillation", "dropout", "gradient_clip", "ema_decay"),
     *("precision", "mirror", "crop_area", "rand_augment_magnitude", "seed"),
 )
+# What one process of a job alone does, by the name that they agree on.
 _SAY_WHY = "say why the job ends"
 
 
@@ -167,7 +169,6 @@ def train(asked: TrainOptions) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
-    from hwnas.errors import HwnasError
     from hwnas.supernet import read_info
     from hwnas.supernet.training.distributed import joined, process_device
 
@@ -206,7 +207,6 @@ def _train(asked: TrainOptions, group: "Group", device: str, progress: Progress)
     from hwnas.spaces import open_space
     from hwnas.supernet import TrainProgress, adjusted, preset
     from hwnas.supernet import train as train_supernet
-    from hwnas.units import parse_time_ms
 
     def on_step(state: TrainProgress) -> None:
         progress.step("train", state.step, state.steps)
@@ -233,7 +233,7 @@ def _train(asked: TrainOptions, group: "Group", device: str, progress: Progress)
         tensorboard=asked.tensorboard,
         group=group,
         start=begun,
-        checkpoint_seconds=parse_time_ms(asked.checkpoint_every, "--checkpoint-every") / 1000,
+        checkpoint_seconds=parse_time_ms(asked.checkpoint_every, "--checkpoint-every") / 1e3,
     )
 
 
@@ -253,7 +253,6 @@ def _opened_start(path: Path | None, recipe: str) -> "Supernet | None":
     Raises:
         InputError: the file holds none, or a recipe that tunes one has none.
     """
-    from hwnas.errors import InputError
     from hwnas.supernet import demo_supernet_path, load_supernet
 
     if path is None:

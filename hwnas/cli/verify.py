@@ -7,6 +7,7 @@ import typer
 
 from hwnas.cli.options import Json, usable_device
 from hwnas.cli.output import print_json, print_table, say
+from hwnas.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from hwnas.profilers import Device
 
 EXAMPLE = "hwnas verify runs/demo-25ms/models/ID/model.onnx"
+
+_BATCH = 50
 
 
 def verify(
@@ -78,7 +81,6 @@ def _device(claimed: "ClaimedModel", name: str | None) -> "Device | None":
 def _batches(claimed: "ClaimedModel", data: str | None) -> "Callable[[str, int], Batches] | None":
     from hwnas.data import get_dataset
     from hwnas.data.batches import batches
-    from hwnas.errors import InputError
 
     name = data or claimed.claims.dataset
     if name is None:
@@ -88,5 +90,5 @@ def _batches(claimed: "ClaimedModel", data: str | None) -> "Callable[[str, int],
     if dataset.num_classes != classes:
         raise InputError(f"data '{name}' has {dataset.num_classes} classes, but the model {classes}")
     return lambda split, size_px: (
-        (x.numpy(), y.numpy()) for x, y in batches(dataset.split(split), 50, size_px)
+        (x.numpy(), y.numpy()) for x, y in batches(dataset.split(split), _BATCH, size_px)
     )

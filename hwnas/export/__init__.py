@@ -1,1 +1,1 @@
-"""What leaves the house: ONNX files, the gate, manifests; the main road from end to end."""
+"""What leaves the house: ONNX files, the gate, manifests; the roads of a search and of a profile."""

@@ -14,8 +14,7 @@ from hwnas.export.claims import Claims
 from hwnas.export.file_times import measure_files
 from hwnas.export.formats import FORMATS, bits_metadata, write_format
 from hwnas.export.gate import check_agreement, file_logits
-from hwnas.export.manifest import Manifest, write_manifest
-from hwnas.export.manifest import latency_figure as manifest_figure
+from hwnas.export.manifest import Manifest, manifest_figure, write_manifest
 from hwnas.export.onnx import export_onnx
 from hwnas.export.settle import Gated, Settled, settled
 from hwnas.export.twins import build_twins, twin_figure, twin_name, twin_remark
@@ -197,7 +196,7 @@ class Finish:
             planned_memory=planned.to_json() if planned else None,
             agreement=gate.agreement,
             float_twin=twin,
-            calibration=f"calibrate split of {self.evaluator.dataset.name}",
+            calibration=self._calibration,
             dataset=self.evaluator.dataset.name,
             supernet=self.supernet_digest,
         )
@@ -211,7 +210,7 @@ class Finish:
             architecture=member.architecture,
             bits=member.bits,
             space_definition=self.space.definition,
-            calibration=f"calibrate split of {dataset.name}",
+            calibration=self._calibration,
             dataset=dataset.name,
             accuracy_top1=member.accuracy_top1,
             device=member.deploy_on,
@@ -228,6 +227,10 @@ class Finish:
             ),
         }
         return {**claims.to_metadata(), **reading}
+
+    @property
+    def _calibration(self) -> str:
+        return f"calibrate split of {self.evaluator.dataset.name}"
 
     def _candidate(self, member: Member) -> Candidates:
         return Candidates.of_json(self.space, [member.candidate_json])

@@ -1,6 +1,7 @@
 """Further files of an exported model: smaller ones, and ones for other tools."""
 
 import json
+import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -136,8 +137,6 @@ def _torch(prepared: "Prepared", path: Path, images: NDArray[np.float32]) -> Agr
 
 
 def _tvm(network: Network, space: Space, path: Path) -> None:
-    import tempfile
-
     from hwnas.profilers import get_device
     from hwnas.profilers.tvm.compiled.library import has_linker
 
@@ -147,6 +146,7 @@ def _tvm(network: Network, space: Space, path: Path) -> None:
         raise InputError(f"tvm: {reason}")
     if not has_linker():  # what `cpu` then runs is no file that could be handed on
         raise InputError("tvm: a library needs a C compiler, and there is none here; apt install gcc")
+    # On the same disk as the file, which then moves there whole.
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         device.build(network, Path(folder)).replace(path)
 

@@ -12,6 +12,7 @@ from hwnas.errors import InputError
 from hwnas.export.gate import Agreement
 from hwnas.files import read_json, write_json
 from hwnas.profilers.measurement import Measurement
+from hwnas.search.pool import latency_figure
 from hwnas.version import __version__
 
 MANIFEST = "manifest.json"
@@ -33,7 +34,7 @@ class Manifest:
         deploy_on: the device that it should run on.
         accuracy_top1: figures in percent, of the file: value, kind, split, low, high, n.
         accuracy_top1_validate: the figure that the search was guided by, if any.
-        latency_ms: figures by device, see `latency_figure`.
+        latency_ms: figures by device, see `manifest_figure`.
         peak_memory_bytes: activations alive at once, counted on the chain of layers.
         agreement: what the gate found.
         planned_memory: bytes that the compiled artefact lays out for its activations, part by part and
@@ -65,18 +66,10 @@ class Manifest:
     supernet: str | None = None
 
 
-def latency_figure(measurement: Measurement, predicted_ms: float | None = None) -> dict[str, Any]:
-    """Returns a measurement as manifests hold it: value, p95, interval, kind, verdict, conditions."""
+def manifest_figure(measurement: Measurement, predicted_ms: float | None = None) -> dict[str, Any]:
+    """Returns a measurement as manifests hold it: the figure of `front.json`, and how it was taken."""
     return {
-        "value": measurement.latency_ms,
-        "raw": measurement.raw_latency_ms,
-        "canary_reference_ms": measurement.canary_reference_ms,
-        "p95": measurement.p95_ms,
-        "low": measurement.ci_low_ms,
-        "high": measurement.ci_high_ms,
-        "kind": measurement.kind,
-        "predicted": predicted_ms,
-        "verdict": measurement.verdict,
+        **latency_figure(measurement, predicted_ms),
         "reasons": list(measurement.reasons),
         "samples": len(measurement.samples_ms),
         "fingerprint": measurement.fingerprint,

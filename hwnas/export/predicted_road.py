@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hwnas.errors import InputError
 from hwnas.export.remarks import front_remarks
 from hwnas.export.road import RoadResult
 from hwnas.export.run_files import write_environment, write_rows
@@ -101,8 +102,6 @@ def simulated_only(devices: Sequence[Device]) -> list[SimulatedDevice]:
     Raises:
         InputError: one of them has to be measured.
     """
-    from hwnas.errors import InputError
-
     found = []
     for device in devices:
         if not isinstance(device, SimulatedDevice):

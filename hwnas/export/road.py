@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hwnas.spaces import Space
     from hwnas.supernet import Evaluator, Supernet
 
+# Of each kind so many baseline networks are evaluated on the test split, at the most.
 _BASELINES = 24
 
 

@@ -46,8 +46,8 @@ def _indices(members: Sequence[Member], choice: str) -> list[int]:
     if choice == "best":
         return [int(by_latency[np.argmax(accuracy[by_latency])])]
     if choice == "knee":
-        gain = _scaled(accuracy) - _scaled(latency)
         # A unit square turned so that the line between the extremes is level: the farthest is highest.
+        gain = _scaled(accuracy) - _scaled(latency)
         return [int(by_latency[np.argmax(gain[by_latency])])]
     exact = [index for index, member in enumerate(members) if member.id == choice]
     begun = [index for index, member in enumerate(members) if member.id.startswith(choice)]

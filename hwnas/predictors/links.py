@@ -6,11 +6,12 @@ what the physics expects of each candidate (ones where there is no physics).
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
 from hwnas.predictors.features import Floats
+from hwnas.predictors.prediction import Prediction
 
 # A ratio is held above this, so that a far extrapolation is still a time.
 _SMALLEST_RATIO = 0.01
@@ -39,13 +40,44 @@ class Link(ABC):
     def bound(self, mean: Floats, deviation: Floats, away: float, expected: Floats) -> Floats:
         """Returns the values that lie `away` standard deviations above the predicted mean target."""
 
+    @final
+    def prediction(
+        self, mean: Floats, deviation: Floats, ends: tuple[float, float], expected: Floats
+    ) -> Prediction:
+        """Returns the values of predicted mean targets, with intervals between two bounds.
+
+        Args:
+            mean, deviation: of the targets, [n].
+            ends: by how many deviations the low and the high bound lie above the mean.
+            expected: [n].
+        """
+        middle = self.inverse(mean, expected)
+        low, high = (self.bound(mean, deviation, end, expected) for end in ends)
+        # Errors that all lie on one side would leave the mean outside of its interval.
+        return Prediction(middle, np.minimum(low, middle), np.maximum(high, middle))
+
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """Returns what `link_of_json` reads."""
 
 
+class OverExpected(Link):
+    """A link of value over expected, whose intervals are made on the targets."""
+
+    @final
+    def deviations(self, values: Floats, mean: Floats, deviation: Floats, expected: Floats) -> Floats:
+        """Returns standardised residuals of the targets."""
+        return (self.forward(values, expected) - mean) / deviation
+
+    @final
+    def bound(self, mean: Floats, deviation: Floats, away: float, expected: Floats) -> Floats:
+        """Returns the values at a bound of the targets."""
+        return self.inverse(mean + away * deviation, expected)
+
+
+@final
 @dataclass(frozen=True)
-class LogRatio(Link):
+class LogRatio(OverExpected):
     """The logarithm of value over expected: errors are relative, predictions above zero."""
 
     def forward(self, values: Floats, expected: Floats) -> Floats:
@@ -60,21 +92,14 @@ class LogRatio(Link):
         """Returns relative standard errors."""
         return noise / values
 
-    def deviations(self, values: Floats, mean: Floats, deviation: Floats, expected: Floats) -> Floats:
-        """Returns standardised residuals of the logarithm."""
-        return (self.forward(values, expected) - mean) / deviation
-
-    def bound(self, mean: Floats, deviation: Floats, away: float, expected: Floats) -> Floats:
-        """Returns the values at a bound of the logarithm."""
-        return self.inverse(mean + away * deviation, expected)
-
     def to_json(self) -> dict[str, Any]:
         """Returns its name."""
         return {"kind": "log_ratio"}
 
 
+@final
 @dataclass(frozen=True)
-class Ratio(Link):
+class Ratio(OverExpected):
     """Value over expected, less one: keeps a sum over layers a sum over layers."""
 
     def forward(self, values: Floats, expected: Floats) -> Floats:
@@ -89,19 +114,12 @@ class Ratio(Link):
         """Returns standard errors over the expected."""
         return noise / expected
 
-    def deviations(self, values: Floats, mean: Floats, deviation: Floats, expected: Floats) -> Floats:
-        """Returns standardised residuals of the ratio."""
-        return (self.forward(values, expected) - mean) / deviation
-
-    def bound(self, mean: Floats, deviation: Floats, away: float, expected: Floats) -> Floats:
-        """Returns the values at a bound of the ratio."""
-        return self.inverse(mean + away * deviation, expected)
-
     def to_json(self) -> dict[str, Any]:
         """Returns its name."""
         return {"kind": "ratio"}
 
 
+@final
 @dataclass(frozen=True)
 class Saturating(Link):
     """t = -log(ceiling - accuracy): each layer's part is worth less near the ceiling.

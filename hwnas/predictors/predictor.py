@@ -71,10 +71,8 @@ class FittedPredictor:
             for rows in _chunks(len(candidates)):
                 inputs = Inputs(candidates[rows], self.physics)
                 mean, deviation = self.regressor.mean_and_deviation(inputs)
-                middle = self.link.inverse(mean, inputs.expected)
-                low, high = (self.link.bound(mean, deviation, end, inputs.expected) for end in away)
-                # Errors that all lie on one side would leave the mean outside of its interval.
-                parts[:, rows] = middle, np.minimum(low, middle), np.maximum(high, middle)
+                part = self.link.prediction(mean, deviation, away, inputs.expected)
+                parts[:, rows] = part.mean, part.low, part.high
         return Prediction(*parts)
 
     def mean(self, candidates: Candidates) -> Floats:

@@ -21,7 +21,6 @@ from hwnas.predictors.fit import ScoredFit
 from hwnas.predictors.gaussian import GaussianProcess
 from hwnas.predictors.links import Link, Saturating
 from hwnas.predictors.metrics import score
-from hwnas.predictors.prediction import Prediction
 from hwnas.predictors.predictor import FittedPredictor
 from hwnas.predictors.threads import one_blas_thread
 from hwnas.spaces import FLOAT_BITS, Candidates
@@ -140,9 +139,7 @@ def _adapted(base: FittedPredictor, triples: _Triples, seed: int) -> ScoredFit:
     link, ones = triples.link, np.ones(n)
     deviations = link.deviations(triples.values, mean, deviation, ones)
     calibration = Calibration.of(deviations)
-    low, high = (link.bound(mean, deviation, end, ones) for end in calibration.interval(0.9))
-    middle = link.inverse(mean, ones)
-    held_out = Prediction(middle, np.minimum(low, middle), np.maximum(high, middle))
+    held_out = link.prediction(mean, deviation, calibration.interval(0.9), ones)
     predictor = FittedPredictor(
         space=base.space,
         metric=base.metric,

@@ -17,6 +17,8 @@ Draw = Callable[[int], Ints]
 
 # Draws for a candidate within its limit before any other is taken.
 _TRIES = 30
+# So many steps in a row whose children were all priced before end an aging evolution.
+_IDLE = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +116,7 @@ class RegularizedEvolution:
         rows[: len(ladder)].flat[: min(rows.size, len(drawn))] = rng.permutation(len(drawn))[: rows.size]
         vectors, figures, broken = drawn[rows], objectives[rows], violation[rows]
         oldest, idle = 0, 0
-        while ledger.left and idle < 50:
+        while ledger.left and idle < _IDLE:
             picks = rng.integers(0, size, (len(ladder), min(self.sample, size)))
             worth = _worth(figures, broken, ladder)
             best = picks[np.arange(len(ladder)), np.take_along_axis(worth, picks, 1).argmin(axis=1)]

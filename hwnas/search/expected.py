@@ -17,6 +17,7 @@ from hwnas.search.settings import SearchSettings
 from hwnas.search.truth import FittedEnergy, TableFigure
 from hwnas.spaces import Candidates, Pair
 
+# Random candidates that a margin is the median of.
 _SAMPLE = 500
 
 
@@ -41,13 +42,15 @@ class PredictedDevice:
 
 @dataclass(frozen=True, eq=False)
 class _Expected:
+    """The predictors as `Inner` takes them: an `Expected`."""
+
     predictor: FittedPredictor | TableFigure
     margin: float
     energy: FittedEnergy | None
 
 
 @dataclass(frozen=True, eq=False)
-class Expectation:
+class ExpectedFigures:
     """One device, the accuracies that all share, and the goal that both are read for.
 
     Attributes:

@@ -8,13 +8,13 @@ from hwnas.errors import InfeasibleError, InputError
 from hwnas.profilers.device import Device
 from hwnas.search.genome import Genome, cheapest_and_random, joined
 from hwnas.search.goal import LIMIT_OPTIONS, Goal
-from hwnas.search.inner import Floats
-from hwnas.search.pool import cost_figures
+from hwnas.search.pool import cost_figures, known_figures
 from hwnas.search.settings import SearchSettings
 from hwnas.search.truth import Latencies
 from hwnas.spaces import Candidates, Pair, Space
 from hwnas.units import format_time_ms
 
+# Where nothing measured keeps the limits: candidates priced, and the nearest of them that are measured.
 _DRAWN, _TRIED = 5000, 8
 
 
@@ -72,13 +72,7 @@ def say_if_idle(latencies: Sequence[Latencies], goal: Goal, say: Callable[[str],
 
 
 def _kept(one: Latencies, goal: Goal) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-    return goal.kept(_figures(one), one.device.name)
-
-
-def _figures(one: Latencies) -> dict[str, Floats]:
-    every = one.every
-    names = ("latency_ms", "p95_ms", "energy_mj")
-    return {**cost_figures(every), **{name: one.values(every, name) for name in names}}
+    return goal.kept(known_figures(one), one.device.name)
 
 
 def _learn_nearest(one: Latencies, goal: Goal, settings: SearchSettings, space: Space) -> None:
@@ -98,7 +92,7 @@ def _nearest(latencies: Sequence[Latencies], goal: Goal) -> str:
     """What to say where nothing keeps the limits."""
     ranked = []
     for one in latencies:
-        figures, name = _figures(one), one.device.name
+        figures, name = known_figures(one), one.device.name
         worst = np.nan_to_num(goal.excess(figures, name), nan=np.inf).max(axis=1)
         row = int(worst.argmin())
         ranked.append((float(worst[row]), name, {key: float(value[row]) for key, value in figures.items()}))

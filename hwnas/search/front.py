@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hwnas.errors import InputError
 from hwnas.files import checked, read_json, write_json, write_text
+from hwnas.spaces import FLOAT_BITS
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _OF_LATENCIES = ("p95", "kind")
@@ -73,7 +74,7 @@ class Member:
     @property
     def quantized(self) -> bool:
         """Whether any layer is below floating point."""
-        return any(b < 32 for b in [*self.bits["weights"], *self.bits["activations"]])
+        return any(b < FLOAT_BITS for b in [*self.bits["weights"], *self.bits["activations"]])
 
 
 @dataclass(frozen=True, kw_only=True)

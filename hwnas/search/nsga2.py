@@ -15,7 +15,7 @@ from hwnas.search.pareto import crowding, ranks
 from hwnas.search.sample import scaled_architectures
 
 # So many generations without a new vector end a search: the space is exhausted.
-_IDLE = 20
+IDLE = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class Nsga2:
         objectives, violation = ledger.price(vectors)
         ledger.end_generation()
         idle = 0
-        while ledger.left and idle < _IDLE:
+        while ledger.left and idle < IDLE:
             rank = ranks(objectives, violation)
             tenth, part = ledger.priced // 10, int(self.share * ledger.priced)
             kept = max(self.smallest, min(self.largest, tenth), min(self.most, part))

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hwnas.search.inner import Found, Problem
-from hwnas.search.nsga2 import Breeding, children, first_generation
+from hwnas.search.nsga2 import IDLE, Breeding, children, first_generation
 from hwnas.search.operators import Layout
 
 # Partitions of Das and Dennis's simplex by number of objectives: about a hundred directions.
 _PARTITIONS = {1: 1, 2: 99, 3: 12, 4: 7}
-_IDLE = 20
+# Vectors in the first generation, as many as NSGA-II begins with.
+_FIRST = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class Nsga3:
 
         rng, ledger = np.random.default_rng(problem.seed), problem.ledger()
         layout = Layout.of(problem.genome)
-        vectors = problem.genome.canonical(first_generation(problem, ledger, self.seeds, 40, rng))
+        vectors = first_generation(problem, ledger, self.seeds, _FIRST, rng)
         objectives, violation = ledger.price(vectors)
         m = objectives.shape[1]
         directions = get_reference_directions("das-dennis", m, n_partitions=_PARTITIONS.get(m, 5))
@@ -48,7 +49,7 @@ class Nsga3:
         algorithm.tell(infills=algorithm.ask())
         ledger.end_generation()
         idle = 0
-        while ledger.left and idle < _IDLE:
+        while ledger.left and idle < IDLE:
             alive = algorithm.pop
             vectors, objectives = alive.get("X").astype(np.int64), alive.get("F")
             # Survival has spread them over the niches, so all are parents alike.

@@ -16,6 +16,9 @@ from hwnas.spaces import Candidates
 
 Floats = NDArray[np.float64]
 
+# What a measurement tells, by the names of its figures.
+_MEASURED = ("latency_ms", "p95_ms", "energy_mj")
+
 
 @dataclass(frozen=True, eq=False)
 class Pool:
@@ -37,11 +40,10 @@ class Pool:
         """Returns what is known now."""
         every = Candidates.concatenate(accuracies.candidates)
         shared = {"accuracy_top1": accuracies.values(every), **cost_figures(every)}
-        names = ("latency_ms", "p95_ms", "energy_mj")
         return Pool(
             every,
             shared,
-            {one.device.name: {name: one.values(every, name) for name in names} for one in latencies},
+            {one.device.name: {name: one.values(every, name) for name in _MEASURED} for one in latencies},
         )
 
     @property
@@ -105,6 +107,12 @@ def cost_figures(candidates: Candidates) -> dict[str, Floats]:
         "peak_memory_bytes": costs.peak_memory_bytes.astype(np.float64),
         "bitops": costs.bitops.astype(np.float64),
     }
+
+
+def known_figures(one: Latencies) -> dict[str, Floats]:
+    """Returns the figures of all that was measured on a device, whether it was evaluated or not."""
+    every = one.every
+    return {**cost_figures(every), **{name: one.values(every, name) for name in _MEASURED}}
 
 
 def competing(devices: Sequence[Device]) -> list[list[str]]:

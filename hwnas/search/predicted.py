@@ -8,10 +8,10 @@ import numpy as np
 from hwnas.errors import InfeasibleError, InputError
 from hwnas.predictors import FittedPredictor
 from hwnas.progress import Progress
-from hwnas.search.expected import Expectation, PredictedDevice, expected_members
+from hwnas.search.expected import ExpectedFigures, PredictedDevice, expected_members
 from hwnas.search.fleet import fleet_of
 from hwnas.search.front import Front, Member
-from hwnas.search.genome import Genome, cheapest_and_random
+from hwnas.search.genome import Genome, cheapest_and_random, joined
 from hwnas.search.goal import LIMIT_OPTIONS, Goal
 from hwnas.search.inner import Floats, Found
 from hwnas.search.pareto import hypervolume, non_dominated, spread_subset
@@ -51,7 +51,7 @@ class PredictedSearch:
         found: dict[str, Candidates] = {}
         certificate: dict[str, float] = {}
         expected = {
-            name: Expectation(name, device, self.accuracy, goal) for name, device in self.devices.items()
+            name: ExpectedFigures(name, device, self.accuracy, goal) for name, device in self.devices.items()
         }
         inners = {name: one.inner(self.settings) for name, one in expected.items()}
         for index, name in enumerate(self.devices):
@@ -107,7 +107,7 @@ class PredictedSearch:
     def _nothing(self) -> Candidates:
         return Candidates.of_genomes(self.space, np.zeros((0, len(self.space.genes)), dtype=np.int64))
 
-    def _nearest(self, expected: Mapping[str, Expectation]) -> str:
+    def _nearest(self, expected: Mapping[str, ExpectedFigures]) -> str:
         """What to say where nothing is expected to keep the limits."""
         ranked = []
         for name, device in self.devices.items():
@@ -128,14 +128,13 @@ class PredictedSearch:
 
     def _front(
         self,
-        expected: Mapping[str, Expectation],
+        expected: Mapping[str, ExpectedFigures],
         inners: Mapping[str, Inner],
         found: Mapping[str, Candidates],
         certificate: Mapping[str, float],
     ) -> Front:
         goal = next(iter(expected.values())).goal
-        every = Candidates.concatenate(list(found.values()))
-        every = every[every.first_of_each()]
+        every = joined(list(found.values()))
         bounds = {name: one.masked(every) for name, one in expected.items()}
         members: dict[str, Member] = {}
         fronts, total = {}, 0.0
@@ -181,6 +180,7 @@ class _Listener:
 
     def __call__(self, generation: int, found: Found) -> None:
         self.progress.step(f"search for {self.name}", min(found.priced, self.wanted), self.wanted)
+        # Beyond two objectives the volume costs more than the generation: at the end alone.
         if len(self.goal.objectives) > 2 and found.priced < self.wanted:
             return
         self.convergence.append(

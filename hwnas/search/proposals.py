@@ -59,7 +59,6 @@ class Inner:
 
     Attributes:
         pairs: the bits to choose from.
-        first: candidates to begin with.
         reference: of the hypervolume, in the goal's objectives.
     """
 
@@ -147,13 +146,7 @@ class Inner:
         # Borders between bitwidths are not in the sums: good for proposals, no ground for a certificate.
         if not cost.exact and self.settings.method != "exact":
             return None
-        return self._solved(genome, cost, score, fitted)
-
-    def _solved(
-        self, genome: Genome, cost: AdditiveTerms, score: AdditiveTerms, fitted: Expected
-    ) -> ExactCandidates:
-        limit = self.goal.latency_ms[self.device] / fitted.margin
-        return exact_candidates(genome, cost, score, limit)
+        return exact_candidates(genome, cost, score, self.goal.latency_ms[self.device] / fitted.margin)
 
 
 def latency_terms(fitted: Expected) -> AdditiveTerms:

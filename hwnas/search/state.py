@@ -10,7 +10,7 @@ from hwnas.progress import Progress
 from hwnas.search.goal import Goal
 from hwnas.search.inner import Floats
 from hwnas.search.pareto import non_dominated
-from hwnas.search.pool import Pool, cost_figures
+from hwnas.search.pool import Pool, known_figures
 from hwnas.search.result import Fits, Tally
 from hwnas.search.settings import SearchSettings
 from hwnas.search.truth import Accuracies, Latencies
@@ -72,7 +72,7 @@ class State:
                 if objective == "accuracy_top1":
                     point.append(-chance)
                     continue
-                largest = max(float(np.nanmax(_figures(one)[objective])) for one in members)
+                largest = max(float(np.nanmax(known_figures(one)[objective])) for one in members)
                 limit = self.goal.limits.get(objective, np.inf)
                 if objective == "latency_ms":
                     limit = max(self.goal.latency_ms[name] for name in group)
@@ -100,12 +100,3 @@ class State:
         pool = Pool.of(self.accuracies, [one])
         objectives, _ = pool.points([one.device.name], self.goal)
         return pool.candidates[non_dominated(objectives)]
-
-
-def _figures(one: Latencies) -> dict[str, Floats]:
-    every = one.every
-    return {
-        **cost_figures(every),
-        "latency_ms": one.values(every),
-        "energy_mj": one.values(every, "energy_mj"),
-    }

@@ -12,16 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwnas.profilers.onnx.quantizer import (
-    ActivationQuantizer,
-    activation_quantizer,
-    bias_scales,
-    quantized_bias,
-    quantized_weight,
-    scales_for_bias,
-    weight_scales,
-)
-from hwnas.spaces import FLOAT_BITS, INPUT, Network, Op, activation_bits, operations
+from hwnas.profilers.onnx.quantizer import ActivationQuantizer, bias_scales, integer_weights, quantizers_of
+from hwnas.spaces import FLOAT_BITS, INPUT, Network, Op, operations
 from hwnas.supernet.chain import OnTensor, activate, run_ops, torch_name
 
 
@@ -35,10 +27,7 @@ class FoldedNetwork(nn.Module):
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
-        self._quantizers = {
-            tensor: activation_quantizer(*network.ranges[tensor], bits)
-            for tensor, bits in activation_bits(network.layers).items()
-        }
+        self._quantizers = quantizers_of(network)
         self._ops = [(layer.name, layer.ops) for layer in network.layers]
         for name, value in _weights(network, self._quantizers).items():
             tensor = torch.from_numpy(value)
@@ -102,11 +91,7 @@ def _weights(
 def _quantize(
     weights: dict[str, NDArray[np.float32]], name: str, bits: int, reads: ActivationQuantizer | None
 ) -> None:
-    weight, bias = weights[f"{name}.weight"], weights.get(f"{name}.bias")
-    scales = weight_scales(weight, bits)
-    if bias is not None and reads is not None:
-        scales = scales_for_bias(scales, bias, reads.scale)
-        integers = quantized_bias(bias, scales, reads.scale)
-        weights[f"{name}.bias"] = integers.astype(np.float32) * bias_scales(scales, reads.scale)
-    by_channel = scales.reshape(-1, *[1] * (weight.ndim - 1))
-    weights[f"{name}.weight"] = quantized_weight(weight, scales, bits) * by_channel
+    found = integer_weights(weights[f"{name}.weight"], bits, weights.get(f"{name}.bias"), reads)
+    if reads is not None and found.bias is not None:
+        weights[f"{name}.bias"] = found.bias.astype(np.float32) * bias_scales(found.scales, reads.scale)
+    weights[f"{name}.weight"] = found.floats()

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from hwnas.cli.profile_request import Request
-from hwnas.cli.profile_run import steady_rows
-from hwnas.cli.profile_show import next_command, show, stability
-from hwnas.profilers import Measurement, Protocol
+from hwnas.cli.profile_show import next_command, show
+from hwnas.export.profiling import ProfileSettings, profile_device
+from hwnas.profilers import Protocol, get_device
 from hwnas.profilers.tables.file import read_table
+from hwnas.spaces import get_space
 from hwnas.units import parse_time_ms
 
 from .conftest import Ran
@@ -114,24 +114,6 @@ def trimmed(text: str) -> str:
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
 
-def taken(latency_ms: float, raw_ms: float | None, reasons: tuple[str, ...] = ()) -> Measurement:
-    return Measurement(
-        subject="s",
-        device="d",
-        fingerprint="f",
-        kind="measured",
-        latency_ms=latency_ms,
-        p95_ms=latency_ms,
-        ci_low_ms=latency_ms,
-        ci_high_ms=latency_ms,
-        samples_ms=(latency_ms,),
-        raw_latency_ms=raw_ms,
-        verdict="unstable" if reasons else "stable",
-        reasons=reasons,
-        time="2026-01-01T00:00:00+00:00",
-    )
-
-
 def test_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     show(RESULT)
     printed = capsys.readouterr()
@@ -178,23 +160,14 @@ def test_the_verdict_on_a_table_is_printed(
     assert (says in printed.err) if says else ("add up on cpu" not in printed.err)
 
 
-def test_stability_tells_corrections_and_the_first_reason() -> None:
-    found = stability([taken(1.0, 1.1), taken(2.0, 2.0), taken(1.0, None, ("p95 is long", "and more"))])
-    assert found["stable"] == 2
-    assert found["unstable"] == 1
-    assert found["first_reason"] == "p95 is long"
-    assert found["drift_corrected_percent"] == pytest.approx({"least": 0.0, "median": 5.0, "largest": 10.0})
-    assert stability([taken(1.0, None)])["drift_corrected_percent"] is None
-
-
 def test_what_to_run_next_names_what_the_user_named() -> None:
     middle = {"latency_ms": {"value": 0.1534}, "architecture": {"ks": [3], "r": 16}}
-    demo = Request(device="my.yaml", space="demo", samples=3, store=Path("a store"))
+    demo = next_command(middle, device="my.yaml", space="demo", store=Path("a store"))
     words = ["hwnas", "search", "--target-latency", "153us", "--device", "my.yaml", "--store", "a store"]
-    assert shlex.split(next_command(demo, middle)) == words
-    other = Request(device="cpu-ort", space="mine.yaml", samples=3)
+    assert shlex.split(demo) == words
+    other = next_command(middle, device="cpu-ort", space="mine.yaml")
     words = ["hwnas", "predict", "--device", "cpu-ort", "--space", "mine.yaml"]
-    assert shlex.split(next_command(other, middle)) == [*words, "--architecture", '{"ks":[3],"r":16}']
+    assert shlex.split(other) == [*words, "--architecture", '{"ks":[3],"r":16}']
 
 
 def test_the_next_target_binds(hwnas: Run, tmp_path: Path) -> None:
@@ -203,6 +176,20 @@ def test_the_next_target_binds(hwnas: Run, tmp_path: Path) -> None:
     target_ms = parse_time_ms(shlex.split(found["next"])[3])
     assert found["fastest"]["latency_ms"]["value"] < target_ms < found["slowest"]["latency_ms"]["value"]
     assert found["breakdown"]["shares"][0]["kind"] == "pointwise conv"
+
+
+def test_the_command_says_what_the_python_call_finds(hwnas: Run, tmp_path: Path) -> None:
+    board, store = "fpga-kv260-dpu", tmp_path / "s.sqlite"
+    words = ("profile", "--device", board, "--samples", 50, "--seed", 3, "--store", store, "--json")
+    told, space = json.loads(hwnas(*words).out), get_space("demo")
+    settings = ProfileSettings(samples=50, seed=3)
+    found = profile_device(get_device(board, space), space, settings, store=store)
+    assert (told["newly_measured"], found.newly_measured) == (50, 0)
+    assert told["held_out"] == found.latency.fit.score.to_json()
+    assert told["fastest"]["id"] == found.candidates.ids[found.fastest_first[0]]
+    assert told["slowest"]["id"] == found.candidates.ids[found.fastest_first[-1]]
+    assert told["breakdown"]["id"] == found.candidates.ids[found.middle]
+    assert told["predictor"] == str(found.latency.path)
 
 
 def test_options_that_do_not_fit_are_refused(hwnas: Run, tmp_path: Path) -> None:
@@ -222,7 +209,7 @@ def test_blocks_are_measured_alone_and_the_table_says_what_its_sums_are_worth(
     hwnas: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fast = partial(Protocol, samples_least=5, samples_most=5, subject_ms=1.0, warmup_ms=1.0)
-    monkeypatch.setattr("hwnas.profilers.Protocol", fast)
+    monkeypatch.setattr("hwnas.export.profiling.Protocol", fast)
     (tmp_path / "tiny.yaml").write_text(TINY)
     table = tmp_path / "ort.csv"
     words: tuple[object, ...] = ("profile", "--device", "cpu-ort", "--space", tmp_path / "tiny.yaml")
@@ -276,10 +263,3 @@ def test_a_few_measurements_stand_on_what_other_devices_told(hwnas: Run, tmp_pat
     assert not alone["model"].endswith("+sources")
     assert few["model"].endswith("+sources")
     assert few["held_out"]["mape_percent"] < 5
-
-
-def test_unstable_measurements_are_left_out_of_the_fit_unless_most_are() -> None:
-    stable, unstable = taken(1.0, 1.0), taken(3.0, 3.0, ("busy",))
-    assert steady_rows([stable, unstable, stable, stable]) == [0, 2, 3]
-    assert steady_rows([stable, unstable, unstable, stable]) == [0, 1, 2, 3]
-    assert steady_rows([stable, unstable]) == [0, 1]

@@ -6,7 +6,7 @@ import pytest
 
 from hwnas.errors import InputError
 from hwnas.export.gate import Agreement
-from hwnas.export.manifest import MANIFEST, Manifest, check_files, latency_figure, write_manifest
+from hwnas.export.manifest import MANIFEST, Manifest, check_files, manifest_figure, write_manifest
 from hwnas.profilers import Measurement
 from hwnas.profilers.memory import PlannedMemory
 
@@ -29,7 +29,7 @@ MANIFEST_FACTS = Manifest(
     bits={"weights": [8], "activations": [8]},
     deploy_on="cpu-ort",
     accuracy_top1={"value": 90.0, "split": "test", "kind": "measured", "n": 100},
-    latency_ms={"cpu-ort": latency_figure(MEASUREMENT, 1.1)},
+    latency_ms={"cpu-ort": manifest_figure(MEASUREMENT, 1.1)},
     macs=1,
     params=2,
     bitops=3,

@@ -68,6 +68,11 @@ class Price:
     latency_ms: float
     energy_mj: float | None
 
+    @staticmethod
+    def at_power(latency_ms: float, power_w: float | None) -> "Price":
+        """Returns the price of a time at a power; None where that is unknown."""
+        return Price(latency_ms, None if power_w is None else power_w * latency_ms)
+
 
 class Accelerator(DeviceFile):
     """One accelerator; the fields are those of its YAML file.

@@ -79,7 +79,7 @@ class BitSerial(Accelerator):
     def op_prices(self, ops: Sequence[Op], pair: Pair) -> list[Price]:
         """Returns the longer of computing and moving, and the board's power over it."""
         times = [op_latency_ms(op, pair, self) for op in ops]
-        return [Price(ms, None if self.busy_power_w is None else self.busy_power_w * ms) for ms in times]
+        return [Price.at_power(ms, self.busy_power_w) for ms in times]
 
 
 def op_latency_ms(op: Op, pair: Pair, array: BitSerial) -> float:

@@ -180,7 +180,7 @@ class Dpu(Accelerator):
     def op_prices(self, ops: Sequence[Op], pair: Pair) -> list[Price]:
         """Returns the time of each operation, and the board's power over it."""
         times = _times_ms(ops, self)
-        return [Price(ms, None if self.busy_power_w is None else self.busy_power_w * ms) for ms in times]
+        return [Price.at_power(ms, self.busy_power_w) for ms in times]
 
 
 @dataclass(frozen=True)

@@ -64,28 +64,17 @@ def main() -> None:
     _say(answers, event="ready")
     while True:
         request = json.loads(requests.get())
-        _serve(request, load, settings, cores, answers)
+        if "breakdown" in request:
+            _break_down(Path(request["breakdown"]), load, answers)
+        else:
+            _measure(request, load, settings, cores, answers)
+        _say(answers, event="done")
 
 
 def _listen(requests: "queue.Queue[str]") -> None:
     for line in sys.stdin:
         requests.put(line)
     os._exit(0)
-
-
-def _serve(
-    request: dict[str, Any],
-    load: Callable[[Path], Runner],
-    settings: Mapping[str, Any],
-    cores: list[int],
-    answers: IO[str],
-) -> None:
-    """Does one request: a group to measure, or one artefact to break down."""
-    if "breakdown" in request:
-        _break_down(Path(request["breakdown"]), load, answers)
-    else:
-        _measure(request, load, settings, cores, answers)
-    _say(answers, event="done")
 
 
 def _measure(

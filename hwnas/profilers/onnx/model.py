@@ -12,7 +12,7 @@ then computes in floating point; `qonnx` has `Quant` nodes with any bits in plac
 Source of `Quant`: QONNX (Pappalardo et al., 2022), operator `Quant` version 1.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,16 +21,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from hwnas.profilers.onnx.quantizer import (
-    ActivationQuantizer,
-    activation_quantizer,
-    bias_scales,
-    quantized_bias,
-    quantized_weight,
-    scales_for_bias,
-    weight_scales,
-)
-from hwnas.spaces import FLOAT_BITS, INPUT, Layer, Network, Op, activation_bits, operations
+from hwnas.profilers.onnx.quantizer import ActivationQuantizer, bias_scales, integer_weights, quantizers_of
+from hwnas.spaces import FLOAT_BITS, INPUT, Layer, Network, Op, operations
 from hwnas.version import __version__
 
 Dialect = Literal["qdq", "int4", "qonnx"]
@@ -103,10 +95,7 @@ class _Writer:
 
     def __init__(self, network: Network, dialect: Dialect) -> None:
         self._network, self._dialect = network, dialect
-        self._quantizers: Mapping[str, ActivationQuantizer] = {
-            tensor: activation_quantizer(*network.ranges[tensor], bits)
-            for tensor, bits in activation_bits(network.layers).items()
-        }
+        self._quantizers = quantizers_of(network)
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self._settled = {INPUT: self._settle(INPUT)}
@@ -191,9 +180,11 @@ class _Writer:
         if layer.weight_bits == FLOAT_BITS:
             weight_name = self._constant(f"{name}.weight", np.ascontiguousarray(weight.T))
         else:
-            scales = weight_scales(weight, layer.weight_bits)
-            integers = np.ascontiguousarray(quantized_weight(weight, scales, layer.weight_bits).T)
-            weight_name = self._dequantized(f"{name}.weight", integers, scales, layer.weight_bits, axis=1)
+            found = integer_weights(weight, layer.weight_bits)
+            integers = np.ascontiguousarray(found.weight.T)
+            weight_name = self._dequantized(
+                f"{name}.weight", integers, found.scales, layer.weight_bits, axis=1
+            )
         self._add("Gemm", [flat, weight_name, bias], OUTPUT)
 
     def _filters(self, layer: Layer, op: Op, tensor: str, name: str) -> list[str]:
@@ -203,19 +194,15 @@ class _Writer:
         if layer.weight_bits == FLOAT_BITS:
             names = [self._constant(f"{name}.weight", weight)]
             return names if bias is None else [*names, self._constant(f"{name}.bias", bias)]
-        scales = weight_scales(weight, layer.weight_bits)
         reads = self._quantizers.get(tensor)
-        if bias is not None and reads:
-            scales = scales_for_bias(scales, bias, reads.scale)
-        integers = quantized_weight(weight, scales, layer.weight_bits)
-        names = [self._dequantized(f"{name}.weight", integers, scales, layer.weight_bits)]
+        found = integer_weights(weight, layer.weight_bits, bias, reads)
+        names = [self._dequantized(f"{name}.weight", found.weight, found.scales, layer.weight_bits)]
         if bias is None:
             return names
-        if reads is None:
+        if reads is None or found.bias is None:
             return [*names, self._constant(f"{name}.bias", bias)]
-        of_bias = quantized_bias(bias, scales, reads.scale)
-        of_bias_scales = bias_scales(scales, reads.scale)
-        return [*names, self._dequantized(f"{name}.bias", of_bias, of_bias_scales, bits=32)]
+        scales = bias_scales(found.scales, reads.scale)
+        return [*names, self._dequantized(f"{name}.bias", found.bias, scales, bits=32)]
 
     def _dequantized(self, name: str, integers: Integers, scales: Floats, bits: int, axis: int = 0) -> str:
         """Adds integers with one scale for each slice along `axis`; returns what they stand for."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.errors import InputError
+from hwnas.spaces import Network, activation_bits
 
 Floats = NDArray[np.float32]
 
@@ -69,6 +70,59 @@ def activation_quantizer(low: float, high: float, bits: int) -> ActivationQuanti
     return ActivationQuantizer(scale, int(np.clip(np.rint(-low / scale), 0, levels)), levels)
 
 
+def quantizers_of(network: Network) -> dict[str, ActivationQuantizer]:
+    """Returns the quantizer of each tensor that has one, by name.
+
+    Raises:
+        InputError: a range that is not ascending, or bits above 8 and below 32.
+        KeyError: a range that the chain needs is missing.
+    """
+    bits = activation_bits(network.layers)
+    return {tensor: activation_quantizer(*network.ranges[tensor], bits[tensor]) for tensor in bits}
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerWeights:
+    """The integers of one operation.
+
+    Attributes:
+        weight: int8 [out, ...].
+        scales: what one of it stands for, float32 [out].
+        bias: int32 [out], at the scale of the products; None where there is none, or where what is
+            read has no quantizer, so that products have no scale.
+    """
+
+    weight: NDArray[np.int8]
+    scales: Floats
+    bias: NDArray[np.int32] | None
+
+    def floats(self) -> Floats:
+        """Returns what the weights stand for, same shape."""
+        return np.asarray(self.weight * _by_channel(self.scales, self.weight.ndim), np.float32)
+
+
+def integer_weights(
+    weight: Floats, bits: int, bias: Floats | None = None, reads: ActivationQuantizer | None = None
+) -> IntegerWeights:
+    """Returns the integers of an operation's weights [out, ...] and, where it has one, bias [out].
+
+    Args:
+        weight: finite.
+        bits: from 2 to 8.
+        bias: None where it has none, or one that stays in floating point.
+        reads: the quantizer of the tensor that is read; None where that is in floating point.
+
+    Raises:
+        InputError: other bits, or weights that are not finite.
+    """
+    scales = weight_scales(weight, bits)
+    if bias is None or reads is None:
+        return IntegerWeights(quantized_weight(weight, scales, bits), scales, None)
+    scales = scales_for_bias(scales, bias, reads.scale)
+    integers = quantized_bias(bias, scales, reads.scale)
+    return IntegerWeights(quantized_weight(weight, scales, bits), scales, integers)
+
+
 def weight_scales(weight: Floats, bits: int) -> Floats:
     """Returns the scale of each output channel, [out]: the end of its range / (2**(bits - 1) - 1).
 
@@ -118,7 +172,7 @@ def scales_for_bias(scales: Floats, bias: Floats, input_scale: float) -> Floats:
 def quantized_weight(weight: Floats, scales: Floats, bits: int) -> NDArray[np.int8]:
     """Returns the integers [out, ...] in [-(2**(bits - 1) - 1), 2**(bits - 1) - 1]."""
     limit = 2 ** (_checked(bits, least=2) - 1) - 1
-    by_channel = scales.reshape(-1, *[1] * (weight.ndim - 1))
+    by_channel = _by_channel(scales, weight.ndim)
     return np.asarray(np.clip(np.rint(weight / by_channel), -limit, limit), np.int8)
 
 
@@ -134,9 +188,12 @@ def bias_scales(scales: Floats, input_scale: float) -> Floats:
 
 def fake_quantized_weight(weight: Floats, bits: int) -> Floats:
     """Returns the weights after quantizing and back, same shape."""
-    scales = weight_scales(weight, bits)
-    by_channel = scales.reshape(-1, *[1] * (weight.ndim - 1))
-    return np.asarray(quantized_weight(weight, scales, bits) * by_channel, np.float32)
+    return integer_weights(weight, bits).floats()
+
+
+def _by_channel(scales: Floats, ndim: int) -> Floats:
+    """Scales [out] as [out, 1, ...]."""
+    return scales.reshape(-1, *[1] * (ndim - 1))
 
 
 def _checked(bits: int, least: int) -> int:

@@ -3,33 +3,27 @@
 from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from pathlib import Path
 from typing import final
 
-from hwnas.profilers.device import Device
 from hwnas.profilers.machine.fingerprint import Fingerprint
 from hwnas.profilers.machine.placement import Placement
-from hwnas.profilers.measurement import Kind
 from hwnas.profilers.measuring.meter import Meter
 from hwnas.profilers.measuring.protocol import Protocol
-from hwnas.profilers.measuring.worker_meter import worker_meter
-from hwnas.profilers.onnx.model import save_onnx
-from hwnas.spaces import FLOAT_BITS, Layer, Network
+from hwnas.profilers.onnx.device import OnnxFileDevice
+from hwnas.spaces import FLOAT_BITS, Layer
 
 # What each provider runs faster than, or as fast as, floating point; CUDA has no integer kernels.
 BITS = {"cpu": (FLOAT_BITS, 8), "cuda": (FLOAT_BITS,)}
 
 
 @final
-class OnnxRuntimeDevice(Device):
+class OnnxRuntimeDevice(OnnxFileDevice):
     """The devices `cpu-ort` and `cuda-ort`: ONNX files, on the processor in 32 and 8 bits.
 
     Quantized networks hold unsigned activations: signed ones run slower than floating point.
     """
 
     runtime = "ONNX Runtime"
-    kind: Kind = "measured"
-    runs_onnx = True
 
     def __init__(
         self,
@@ -38,18 +32,14 @@ class OnnxRuntimeDevice(Device):
         bits: tuple[int, ...] | None = None,
     ) -> None:
         """Takes the name it is known by, where it runs, and bits where it is to run fewer than it can."""
-        self.name = name
-        self.place = place
+        super().__init__(name, place)
         self.bits = bits or BITS[place.provider]
-        self.threads, self.batch = place.threads, place.batch
-        if place.provider == "cuda":
-            self.energy_meters = ("nvml", "hwmon")
 
     def unavailable(self) -> str | None:
         """Returns what is missing: ONNX Runtime, a GPU, or the package with CUDA."""
         if find_spec("onnxruntime") is None:
             return "the package onnxruntime is not installed; run: pip install onnxruntime"
-        return self.place.unavailable() or (_no_cuda() if self.place.provider == "cuda" else None)
+        return self.misplaced()
 
     def fingerprint(self) -> Fingerprint:
         """Returns processor, GPU, runtime version, threads and batch."""
@@ -68,35 +58,22 @@ class OnnxRuntimeDevice(Device):
             return f"bits must be {' or '.join(map(str, self.bits))}, but got {layer.weight_bits}"
         return None
 
-    def build(self, network: Network, folder: Path) -> Path:
-        """Returns `model.onnx`, written into the folder."""
-        self.check(network.layers)
-        return save_onnx(network, folder)
-
     def meter(self, protocol: Protocol) -> AbstractContextManager[Meter]:
         """Returns a meter for ONNX files with one input and one output."""
-        return worker_meter(
-            self.name,
-            "hwnas.profilers.ort.runner",
-            self.fingerprint(),
-            protocol,
-            threads=self.threads,
-            settings={"provider": self.place.provider, "batch": self.batch},
-            cores=None if self.place.cores is None else list(self.place.cores),
-            reload=self.place.provider == "cpu",
+        return self.file_meter(
+            "hwnas.profilers.ort.runner", protocol, {}, reload=self.place.provider == "cpu"
         )
 
+    def no_cuda(self) -> str | None:
+        """Returns that the package is the one for processors alone; None for the other."""
+        import onnxruntime
 
-def _no_cuda() -> str | None:
-    """Why ONNX Runtime does not reach the GPU; None if it does."""
-    import onnxruntime
-
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        return None
-    return (
-        "the installed ONNX Runtime has no CUDA; run: pip uninstall onnxruntime && "
-        "pip install onnxruntime-gpu"
-    )
+        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            return None
+        return (
+            "the installed ONNX Runtime has no CUDA; run: pip uninstall onnxruntime && "
+            "pip install onnxruntime-gpu"
+        )
 
 
 def _version() -> str:

@@ -10,48 +10,38 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import final
 
-from hwnas.profilers.device import Device
 from hwnas.profilers.machine.fingerprint import Fact, Fingerprint
 from hwnas.profilers.machine.folders import cache_home
 from hwnas.profilers.machine.placement import Placement
-from hwnas.profilers.measurement import Kind
 from hwnas.profilers.measuring.meter import Meter
 from hwnas.profilers.measuring.protocol import Protocol
-from hwnas.profilers.measuring.worker_meter import worker_meter
-from hwnas.profilers.onnx.model import save_onnx
-from hwnas.spaces import FLOAT_BITS, Layer, Network
+from hwnas.profilers.onnx.device import OnnxFileDevice
+from hwnas.spaces import FLOAT_BITS, Layer
 
 # A network's program takes seconds on a quiet machine.
 _COMPILE_S = 900.0
 
 
 @final
-class TorchDevice(Device):
+class TorchDevice(OnnxFileDevice):
     """The devices `cpu-torch`, `cpu-torch-compiled` and `cuda-torch`: floating point, channels last.
 
     The artefact is the ONNX file; the worker makes a torch module of it.
     """
 
     runtime = "PyTorch"
-    kind: Kind = "measured"
     bits = (FLOAT_BITS,)
-    runs_onnx = True
 
     def __init__(self, name: str, place: Placement, compiled: bool = False) -> None:
         """Takes the name it is known by, where it runs, and whether torch.compile comes first."""
-        self.name = name
-        self.place = place
+        super().__init__(name, place)
         self.compiled = compiled
-        self.threads, self.batch = place.threads, place.batch
-        if place.provider == "cuda":
-            self.energy_meters = ("nvml", "hwmon")
 
     def unavailable(self) -> str | None:
         """Returns what is missing: torch, a GPU and a build for it, or what torch.compile needs."""
         if find_spec("torch") is None:
             return "the package torch is not installed; run: pip install torch"
-        reason = self.place.unavailable() or (_no_cuda() if self.place.provider == "cuda" else None)
-        return reason or (self._cannot_compile() if self.compiled else None)
+        return self.misplaced() or (self._cannot_compile() if self.compiled else None)
 
     def fingerprint(self) -> Fingerprint:
         """Returns processor, GPU, torch's version, how it compiles, threads and batch."""
@@ -67,30 +57,30 @@ class TorchDevice(Device):
             return f"bits must be {FLOAT_BITS}, but got {layer.weight_bits} and {layer.activation_bits}"
         return None
 
-    def build(self, network: Network, folder: Path) -> Path:
-        """Returns `model.onnx`, written into the folder."""
-        self.check(network.layers)
-        return save_onnx(network, folder)
-
     def meter(self, protocol: Protocol) -> AbstractContextManager[Meter]:
         """Returns a meter for ONNX files with one input and one output."""
-        return worker_meter(
-            self.name,
+        return self.file_meter(
             "hwnas.profilers.torch.runner",
-            self.fingerprint(),
             protocol,
-            threads=self.threads,
-            settings={
-                "torch": True,
-                "provider": self.place.provider,
-                "batch": self.batch,
-                "compile": self.compiled,
-                "cache": str(cache_home() / "torch"),
-            },
-            cores=None if self.place.cores is None else list(self.place.cores),
+            {"torch": True, "compile": self.compiled, "cache": str(cache_home() / "torch")},
             load_s=_COMPILE_S if self.compiled else 0.0,
             reload=self.place.provider == "cpu" and not self.compiled,
         )
+
+    def no_cuda(self) -> str | None:
+        """Returns that torch's build has no CUDA, or one that the driver does not run; None if it has."""
+        import torch
+
+        if torch.version.cuda is None:
+            return (
+                f"torch {torch.__version__} is a build without CUDA; install one with it, as "
+                "https://pytorch.org/get-started shows"
+            )
+        if not torch.cuda.is_available():
+            return (
+                f"torch's CUDA {torch.version.cuda} does not start with this driver; install a newer driver"
+            )
+        return None
 
     def _cannot_compile(self) -> str | None:
         """Why torch.compile would fail here; None if it would not."""
@@ -107,20 +97,6 @@ class TorchDevice(Device):
         if self.place.provider == "cuda" and find_spec("triton") is None:
             return "torch.compile needs the package triton for a GPU; run: pip install triton"
         return None
-
-
-def _no_cuda() -> str | None:
-    """Why torch does not reach the GPU; None if it does."""
-    import torch
-
-    if torch.version.cuda is None:
-        return (
-            f"torch {torch.__version__} is a build without CUDA; install one with it, as "
-            "https://pytorch.org/get-started shows"
-        )
-    if not torch.cuda.is_available():
-        return f"torch's CUDA {torch.version.cuda} does not start with this driver; install a newer driver"
-    return None
 
 
 def _compiler() -> str:

@@ -15,18 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.errors import InputError
+from hwnas.profilers.onnx.quantizer import quantizers_of
 from hwnas.profilers.tvm.breakdown import step_ops
 from hwnas.profilers.tvm.compiled.cross import LibraryMaker
 from hwnas.profilers.tvm.compiled.library import Library
 from hwnas.profilers.tvm.intrinsics import prepare_tvm
 from hwnas.profilers.tvm.kernels.crossing import BYTE_BITS, Link, converts, links_of, runs_in_bytes
 from hwnas.profilers.tvm.kernels.emit import input_shape, layer_weights
-from hwnas.profilers.tvm.kernels.int8.numbers import (
-    dequantize_numbers,
-    layer_numbers,
-    quantize_numbers,
-    quantizers_of,
-)
+from hwnas.profilers.tvm.kernels.int8.numbers import dequantize_numbers, layer_numbers, quantize_numbers
 from hwnas.profilers.tvm.kernels.int8.pieces import pieces_of
 from hwnas.profilers.tvm.kernels.plan import Plan, Step
 from hwnas.spaces import Layer, Network

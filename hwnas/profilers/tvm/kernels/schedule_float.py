@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hwnas.profilers.tvm.kernels.divisors import divisors
 from hwnas.profilers.tvm.target import Target
 
 # Floats in a vector, and vectors that sums may be kept in; others have 4 and 12.
@@ -110,9 +111,9 @@ def tiles(rows: int, columns: int, vectors: int, depth: int, registers: int, gro
     """
     shapes = [
         (some_rows, some_columns, some)
-        for some_columns in _divisors(columns, 14)
-        for some_rows in (_divisors(rows, 4) if grouped or some_columns == columns else [1])
-        for some in _divisors(vectors, 2 if grouped else 8)
+        for some_columns in divisors(columns, 14)
+        for some_rows in (divisors(rows, 4) if grouped or some_columns == columns else [1])
+        for some in divisors(vectors, 2 if grouped else 8)
         if some_rows * some_columns * some <= (registers // 2 if grouped else registers)
     ]
 
@@ -126,7 +127,7 @@ def tiles(rows: int, columns: int, vectors: int, depth: int, registers: int, gro
     for shape in sorted(shapes, key=loads):
         whole = shape[2] == vectors or shape[0] * shape[1] == rows * columns
         orders = [True] if grouped or whole else [True, False]
-        found += [Tile(*shape, max(_divisors(depth, _DEPTH)), order) for order in orders]
+        found += [Tile(*shape, max(divisors(depth, _DEPTH)), order) for order in orders]
     return found
 
 
@@ -229,7 +230,3 @@ def _extents(sketch: Any, block: Any) -> list[int]:
 def _iterations(sketch: Any, block: Any) -> list[tuple[int, int]]:
     """Extent and kind of each axis of a block."""
     return [(int(one.dom.extent), int(one.iter_type)) for one in sketch.get(block).iter_vars]
-
-
-def _divisors(number: int, most: int) -> list[int]:
-    return [d for d in range(1, min(number, most) + 1) if number % d == 0]

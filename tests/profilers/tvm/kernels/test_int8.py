@@ -11,10 +11,10 @@ import pytest
 
 from hwnas.errors import InputError
 from hwnas.profilers.onnx.model import onnx_model
+from hwnas.profilers.onnx.quantizer import quantizers_of
 from hwnas.profilers.tvm.compiled.assemble import call_names, calls_of, export, place_values
 from hwnas.profilers.tvm.compiled.library import Library, open_library
 from hwnas.profilers.tvm.kernels.crossing import links_of
-from hwnas.profilers.tvm.kernels.int8.numbers import quantizers_of
 from hwnas.profilers.tvm.kernels.int8.rounding import BIG
 from hwnas.profilers.tvm.kernels.int8.vnni import vnni_here
 from hwnas.profilers.tvm.kernels.packs import Pack, Schedule, tvm_version

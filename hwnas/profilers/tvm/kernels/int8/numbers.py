@@ -9,27 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.profilers.onnx.quantizer import (
-    ActivationQuantizer,
-    activation_quantizer,
-    bias_scales,
-    quantized_bias,
-    quantized_weight,
-    scales_for_bias,
-    weight_scales,
-)
+from hwnas.profilers.onnx.quantizer import ActivationQuantizer, bias_scales, integer_weights
 from hwnas.profilers.tvm.kernels.int8.pieces import Piece, pieces_of
 from hwnas.profilers.tvm.kernels.int8.rounding import BIG, TO_LEVELS, chain_numbers, first_tensor
 from hwnas.profilers.tvm.kernels.int8.vnni import DEPTH, LANES
-from hwnas.spaces import Layer, Network, activation_bits
+from hwnas.spaces import Layer, Network
 
 Array = NDArray[Any]
-
-
-def quantizers_of(network: Network) -> dict[str, ActivationQuantizer]:
-    """Returns the quantizer of each tensor that has one, by name."""
-    bits = activation_bits(network.layers)
-    return {tensor: activation_quantizer(*network.ranges[tensor], bits[tensor]) for tensor in bits}
 
 
 def layer_numbers(
@@ -46,7 +32,7 @@ def layer_numbers(
         layer: of the network.
         incoming: the name of the tensor that the layer reads.
         image: whether that is the image, still in floating point.
-        quantizers: see `quantizers_of`.
+        quantizers: of its tensors, by name.
     """
 
     def of(tensor: str) -> ActivationQuantizer:
@@ -77,20 +63,18 @@ def _weighted(
     piece: Piece, bits: int, weight: Array, bias: Array | None, of: Callable[[str], ActivationQuantizer]
 ) -> list[Array]:
     reads = of(piece.maps[0])
-    scales = weight_scales(weight, bits)
     if piece.form == "logits":
-        integers = quantized_weight(weight, scales, bits)
-        zero = -reads.zero_point * integers.astype(np.int32).sum(axis=1)
-        factor = bias_scales(scales, reads.scale)
+        found = integer_weights(weight, bits)
+        zero = -reads.zero_point * found.weight.astype(np.int32).sum(axis=1)
+        factor = bias_scales(found.scales, reads.scale)
         vectors = [np.asarray(bias, np.float32), zero.astype(np.int32), factor]
-        return [_packed(integers, piece), *(_filled(one, piece.padded_lanes) for one in vectors)]
-    if bias is not None:
-        scales = scales_for_bias(scales, bias, reads.scale)
-    integers = quantized_weight(weight, scales, bits)
+        return [_packed(found.weight, piece), *(_filled(one, piece.padded_lanes) for one in vectors)]
+    found = integer_weights(weight, bits, bias, reads)
+    integers = found.weight
     offset = -reads.zero_point * integers.reshape(len(integers), -1).astype(np.int64).sum(axis=1)
-    if bias is not None:
-        offset += quantized_bias(bias, scales, reads.scale)
-    factor = bias_scales(scales, reads.scale) / np.float32(of(first_tensor(piece.op)).scale)
+    if found.bias is not None:
+        offset += found.bias
+    factor = bias_scales(found.scales, reads.scale) / np.float32(of(first_tensor(piece.op)).scale)
     p = [reads.zero_point, *_of_image(piece, reads), *chain_numbers(piece.chain, of)]
     if piece.form == "dot":
         return [_packed(integers, piece), offset.astype(np.int32), _array(factor), _array(p)]

@@ -7,6 +7,7 @@ channels in registers while they go over a window or a map.
 import math
 from typing import Any
 
+from hwnas.profilers.tvm.kernels.divisors import divisors
 from hwnas.profilers.tvm.kernels.int8.vnni import LANES, OUT, form_of, sketches
 
 RULES = 2
@@ -62,8 +63,8 @@ def _sums(sketch: Any, out: Any, one_pixel: bool) -> None:
     n, i, j, c = sketch.get_loops(out)
     size, channels = int(sketch.get(j).extent), int(sketch.get(c).extent)
     lanes = math.gcd(channels, LANES)
-    vectors = _divisor(channels // lanes, _VECTORS) if one_pixel else 1
-    columns = _divisor(size, _COLUMNS)
+    vectors = max(divisors(channels // lanes, _VECTORS)) if one_pixel else 1
+    columns = max(divisors(size, _COLUMNS))
     j, column = sketch.split(j, [None, columns])
     c, vector, lane = sketch.split(c, [None, vectors, lanes])
     sketch.reorder(n, c, i, j, column, vector, lane)
@@ -77,7 +78,3 @@ def _sums(sketch: Any, out: Any, one_pixel: bool) -> None:
     for loop in (column, vector, sum_column, sum_vector, *([] if one_pixel else reduced)):
         sketch.unroll(loop)
     sketch.decompose_reduction(sums, reduced[0])  # the loops that set zeros are like those that sum
-
-
-def _divisor(number: int, most: int) -> int:
-    return max(d for d in range(1, most + 1) if number % d == 0)

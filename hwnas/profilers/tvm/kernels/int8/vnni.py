@@ -10,6 +10,7 @@ from typing import Any
 
 from hwnas.profilers.machine.processor import LEVELS, processor_features
 from hwnas.profilers.tvm.dot import NAME
+from hwnas.profilers.tvm.kernels.divisors import divisors
 from hwnas.profilers.tvm.target import Target
 
 LANES, DEPTH = 16, 4
@@ -87,9 +88,9 @@ def tiles(size_px: int, blocks: int, depth: int, whole: bool, most: int = 24) ->
     """
     shapes = [
         (rows, columns, some)
-        for columns in _divisors(size_px, 16)
-        for rows in (_divisors(size_px, 8) if columns == size_px else [1])
-        for some in _divisors(blocks, 8)
+        for columns in divisors(size_px, 16)
+        for rows in (divisors(size_px, 8) if columns == size_px else [1])
+        for some in divisors(blocks, 8)
         if rows * columns * some <= _REGISTERS
     ]
 
@@ -104,7 +105,7 @@ def tiles(size_px: int, blocks: int, depth: int, whole: bool, most: int = 24) ->
             [True, False] if whole and shape[2] < blocks and shape[0] * shape[1] < size_px**2 else [False]
         )
         for order in orders:
-            for steps in sorted({max(_divisors(depth, 2)), max(_divisors(depth, 5))}):
+            for steps in sorted({max(divisors(depth, 2)), max(divisors(depth, 5))}):
                 found += [Tile(*shape, steps, order, unrolled) for unrolled in (False, True)]
     return found[:most]
 
@@ -163,7 +164,3 @@ def _extents(module: Any) -> tuple[int, int, int, bool]:
     size, _, lanes, *_, depth, _ = (int(sketch.get(loop).extent) for loop in sketch.get_loops(dot))
     channels = int(sketch.get(sketch.get_loops(out)[-1]).extent)
     return size, lanes // LANES, depth, channels == lanes
-
-
-def _divisors(number: int, most: int) -> list[int]:
-    return [d for d in range(1, most + 1) if number % d == 0]
