@@ -29,7 +29,21 @@ def print_tables(figures: list[dict[str, Any]]) -> None:
         for setting in dict.fromkeys(one["setting"] for one in rows):
             some = [one for one in rows if one["setting"] == setting]
             _print_sizes(f"active, {setting}: {name}", some, name, 3)
+    _print_coverage([one for one in figures if one["part"] == "coverage"])
     _print_speed([one for one in figures if one["part"] == "speed"])
+
+
+def _print_coverage(rows: list[dict[str, Any]]) -> None:
+    """Prints shares within 90 % intervals with their standard errors, and shares above the 95 % bound."""
+    for setting in dict.fromkeys(one["setting"] for one in rows):
+        texts = []
+        for size in sorted({one["size"] for one in rows if one["setting"] == setting}):
+            some = [one for one in rows if (one["setting"], one["size"]) == (setting, size)]
+            covered = [one["covered"] for one in some]
+            error = np.std(covered, ddof=1) / len(some) ** 0.5
+            above = np.mean([one["above"] for one in some])
+            texts.append(f"{size}: {np.mean(covered):.3f} ± {error:.3f} / {above:.3f}")
+        print(f"coverage, {setting}: " + "; ".join(texts))
 
 
 def _print_speed(rows: list[dict[str, Any]]) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from predictor_baselines import BASELINES
+from predictor_coverage import coverage
 from predictor_speed import speed
 from predictor_tables import print_tables
 from predictor_transfer import active, transfer
@@ -143,7 +144,7 @@ def _first_visited(path: Path, candidates: Candidates) -> Any:
 
 
 PARTS = {"latency": latency, "accuracy": accuracy}
-OTHERS = {"transfer": transfer, "active": active, "speed": speed}
+OTHERS = {"coverage": coverage, "transfer": transfer, "active": active, "speed": speed}
 
 
 def main() -> None:
