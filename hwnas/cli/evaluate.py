@@ -134,6 +134,12 @@ def _candidates(asked: EvaluateOptions, space: "Space") -> "Candidates":
     texts = asked.architecture or []
     ends = {"smallest": space.smallest(), "largest": space.largest()}
     rows = [ends[text].to_json() for text in texts if text in ends]
+    for text in texts:
+        if text not in ends and not text.lstrip().startswith("{"):
+            raise InputError(
+                f"--architecture must be an architecture as JSON, smallest or largest, but got '{text}'; "
+                f"hwnas spaces {space.name} shows the form"
+            )
     rows += architecture_rows([text for text in texts if text not in ends], asked.architectures)
     rows += [one.to_json() for one in space.sample(asked.sample, np.random.default_rng(asked.seed))]
     if not rows:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwnas.cli.fields import fields_as_options
-from hwnas.cli.options import Json, StoreFile, SupernetFile, dataset_for, opened_supernet, usable_device
+from hwnas.cli.options import Json, StoreFile, dataset_for, opened_supernet, usable_device
 from hwnas.cli.output import print_json, print_table, say, showing_progress
 from hwnas.errors import InputError
 from hwnas.units import format_time_ms
@@ -46,7 +46,12 @@ class ExportOptions:
             help="Files beside model.onnx: onnx, onnx-qdq, onnx-int4, qonnx, torch, tvm; may be repeated.",
         ),
     ] = None
-    supernet: SupernetFile = None
+    supernet: Annotated[
+        Path | None,
+        typer.Option(
+            "--supernet", help="The run's supernet (.safetensors), if it is not where the search found it."
+        ),
+    ] = None
     store: StoreFile = None
     as_json: Json = False
 
@@ -62,10 +67,11 @@ def export(asked: ExportOptions) -> None:
     run, formats = asked.run, checked_formats(asked.formats or [])
     front = read_front(run)
     members = select(front.members, asked.select or ["all"])
-    opened = opened_supernet(asked.supernet)
     config = read_json(run / "config.json", "run configuration")
+    file = asked.supernet or _supernet_file(run)
+    opened = opened_supernet(file)
+    _need_supernet(_field(config, "supernet", run), opened.digest(), run, file)
     dataset = dataset_for(_field(config, "data", run), opened)
-    _need_supernet(_field(config, "supernet", run), opened.digest(), run, asked.supernet)
     devices = _devices(members, opened.space, _definitions(config, run))
     folder = asked.output or run / "exported"
     with _finishing(folder, opened, dataset, devices, formats, asked.store) as finish:
@@ -107,6 +113,16 @@ def _finishing(
             canary_reference_ms=lambda device: canary_reference_ms(device, known),
             formats=formats,
         )
+
+
+def _supernet_file(run: Path) -> Path | None:
+    """Where the search read its supernet, as long as it is there; its digest is checked in any case."""
+    from hwnas.files import read_json
+
+    path = run / "environment.json"
+    found = read_json(path, "environment of the run") if path.exists() else None
+    named = found.get("supernet_file") if isinstance(found, dict) else None
+    return Path(named) if isinstance(named, str) and "\0" not in named and Path(named).is_file() else None
 
 
 def _need_supernet(wanted: str, digest: str, run: Path, given: Path | None) -> None:

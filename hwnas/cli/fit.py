@@ -1,5 +1,6 @@
 """`hwnas fit`: a predictor from measurements made elsewhere."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -94,4 +95,4 @@ def fit(asked: FitOptions) -> None:
     if fitted.drift:
         say(drift_line(fitted.drift))
     say(f"wrote {asked.output}: model '{fitted.predictor.model}' from {len(measured.values)} measurements")
-    say(f"next: hwnas score {asked.output} --data OTHER.csv")
+    say(f"next: hwnas score {shlex.quote(str(asked.output))} --data OTHER.csv")

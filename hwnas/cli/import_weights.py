@@ -1,5 +1,6 @@
 """`hwnas import-weights`: official Once-for-All checkpoints become supernets."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -45,4 +46,7 @@ def import_weights(
         )
         return
     say(f"{output}: space {served.name}, {served.num_classes} classes")
-    say(f"next: hwnas search --target-latency 25ms --supernet {output} --data imagefolder:PATH")
+    say(
+        f"next: hwnas search --target-latency 25ms --supernet {shlex.quote(str(output))} "
+        "--data imagefolder:PATH"
+    )

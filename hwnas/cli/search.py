@@ -1,5 +1,6 @@
 """`hwnas search`: the main road, from a target to files that were measured."""
 
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -220,6 +221,7 @@ def _search(
         export=asked.export,
         progress=progress,
         command=["hwnas", *sys.argv[1:]],
+        supernet_file=asked.supernet,
         watch=watch,
     )
     return road.travel(), folder
@@ -241,4 +243,5 @@ def _show(result: "RoadResult", folder: Path) -> None:
     say(f"run folder: {folder}; page: {result.report}")
     front = result.front
     if front.members and front.members[0].accuracy_top1_test:
-        say(f"next: hwnas verify {folder}/models/{front.members[-1].id}/model.onnx")
+        model = folder / "models" / front.members[-1].id / "model.onnx"
+        say(f"next: hwnas verify {shlex.quote(str(model))}")

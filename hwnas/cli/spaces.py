@@ -104,6 +104,7 @@ def _show(described: list[dict[str, Any]], one: bool) -> None:
     if one:
         genes = [[group, entry["count"], entry["choices"]] for group, entry in described[0]["genes"].items()]
         print_table(["gene", "positions", "choices"], genes)
+        sys.stdout.write(f"the largest as JSON: {json.dumps(described[0]['largest'])}\n")
 
 
 def _described(space: "Space") -> dict[str, Any]:
@@ -126,6 +127,7 @@ def _described(space: "Space") -> dict[str, Any]:
         "image_sizes_px": [space.image_sizes[0], space.image_sizes[-1]],
         "vocabulary": len(space.vocabulary),
         "genes": genes,
+        "largest": space.largest().to_json(),
     }
 
 

@@ -1,6 +1,7 @@
 """`hwnas train`: trains a supernet to a file."""
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -195,8 +196,9 @@ def train(asked: TrainOptions) -> None:
         print_json({"supernet": str(asked.output), "metrics": metrics})
     else:
         for name, value in metrics.items():
-            say(f"{name}: {value}")
-        say(f"next: hwnas search --target-latency 25ms --supernet {asked.output} --data {asked.data}")
+            say(f"{name}: {value:.2f}")
+        words = ["--supernet", str(asked.output), "--data", asked.data]
+        say(f"next: hwnas search --target-latency 25ms {shlex.join(words)}")
     if group.size > 1:
         _leave()
 

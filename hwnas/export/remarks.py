@@ -12,7 +12,7 @@ from hwnas.search.result import SearchResult
 
 def search_remarks(result: SearchResult) -> list[str]:
     """Returns lines about the rounds, the predictors' held-out scores, and the misses."""
-    lines = [f"{result.rounds} rounds; {result.ended}"]
+    lines = [f"{result.rounds} round{'s' * (result.rounds != 1)}; {result.ended}"]
     for name, fitted in result.fits.latency.items():
         score = fitted.score.to_json()
         pairs = np.array(result.verified.get(name, []))

@@ -54,6 +54,8 @@ class Road:
         store: the measurement store; None for the default one.
         export: whether models are written, measured and taken through the gate.
         command: the words that started it, for the report.
+        supernet_file: where the supernet was read from, for `hwnas export`; None: it came with hwnas,
+            or from no file.
         watch: hears of the state of the search after every generation.
     """
 
@@ -66,6 +68,7 @@ class Road:
     export: bool
     progress: Progress
     command: Sequence[str] = ()
+    supernet_file: Path | None = None
     watch: Watch | None = None
 
     def travel(self) -> RoadResult:
@@ -83,7 +86,7 @@ class Road:
             Store(self.store or default_store_path()) as store,
             run_folder(self.folder, self._config()) as journal,
         ):
-            write_environment(self.folder, self.devices, self.command)
+            write_environment(self.folder, self.devices, self.command, self.supernet_file)
             result = self._search(evaluator, store, journal)
             front, remarks = result.front, search_remarks(result)
             if self.export:

@@ -16,13 +16,16 @@ from hwnas.search.baselines import Margin
 from hwnas.search.result import SearchResult
 
 
-def write_environment(folder: Path, devices: Sequence[Device], command: Sequence[str]) -> None:
+def write_environment(
+    folder: Path, devices: Sequence[Device], command: Sequence[str], supernet_file: Path | None = None
+) -> None:
     """Writes `environment.json`: what the run was started with and on."""
     packages = versions()
     write_json(
         folder / "environment.json",
         {
             "command": list(command),
+            "supernet_file": None if supernet_file is None else str(supernet_file.absolute()),
             "hwnas": packages.pop("hwnas"),
             "python": packages.pop("python"),
             "platform": platform.platform(),

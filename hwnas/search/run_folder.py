@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from hwnas.differences import differing
 from hwnas.errors import InputError
 from hwnas.files import parse_json, read_bytes, read_json, write_json
 from hwnas.line_file import LineFile
@@ -148,17 +149,8 @@ def _settle_config(path: Path, config: Mapping[str, Any]) -> None:
     found = read_json(path, "run configuration")
     if found == wanted:
         return
-    differ = sorted(_differences(found, wanted)) if isinstance(found, dict) else ["everything"]
+    differ = differing(found, wanted) if isinstance(found, dict) else ["everything"]
     raise InputError(
         f"run folder {path.parent} holds another run (different: {', '.join(differ)}); "
         "repeat its settings to resume it, or name a new folder with -o"
     )
-
-
-def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
-    for name in {*found, *wanted}:
-        one, other = found.get(name), wanted.get(name)
-        if isinstance(one, dict) and isinstance(other, dict):
-            yield from (f"{name}.{inner}" for inner in _differences(one, other))
-        elif one != other:
-            yield name

@@ -136,10 +136,15 @@ def test_the_road_from_target_to_verified_files(
     good(hwnas("report", run))
     assert (run / "report.html").read_text() == page
     chosen = found["candidates"][0]["id"]
-    exported = good(
-        hwnas("export", run, "--select", chosen, "--supernet", supernet, "-o", tmp_path / "out", "--json")
-    )
+    # The run knows where its supernet was; one that moved has to be named.
+    exported = good(hwnas("export", run, "--select", chosen, "-o", tmp_path / "out", "--json"))
     assert [one["id"] for one in json.loads(exported.out)["models"]] == [chosen]
+    named = json.loads((run / "environment.json").read_text())
+    assert named["supernet_file"] == str(supernet)
+    (run / "environment.json").write_text(json.dumps({**named, "supernet_file": str(tmp_path / "gone")}))
+    lost = hwnas("export", run, "--select", chosen, "-o", tmp_path / "lost")
+    assert lost.code == 2
+    assert "name the run's supernet with --supernet" in lost.err
     checked = hwnas(
         "verify", tmp_path / "out" / "models" / chosen / "model.onnx", "--device", "cpu-ort", "--json"
     )

@@ -201,3 +201,13 @@ def test_bad_options_are_refused(
     ran = hwnas(*words, *more)
     assert ran.code == 2
     assert said in ran.err.splitlines()[-1]
+
+
+def test_a_word_that_names_no_architecture_is_answered_with_those_that_do() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "hwnas", "evaluate", "--architecture", "largst"],
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 2
+    assert "must be an architecture as JSON, smallest or largest, but got 'largst'" in ran.stderr

@@ -26,6 +26,12 @@ def test_a_printed_space_is_shown_again_from_a_file(hwnas: Run, tmp_path: Path) 
     assert "mine" in hwnas("spaces", path).out
 
 
+def test_a_space_is_shown_with_an_architecture_that_other_commands_take(hwnas: Run) -> None:
+    largest = get_space("demo").largest().to_json()
+    assert json.dumps(largest) in hwnas("spaces", "demo").out
+    assert json.loads(hwnas("spaces", "demo", "--json").out)["largest"] == largest
+
+
 def test_a_mistake_in_a_file_is_one_line(hwnas: Run, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("name: mine\nimage_sizes: 0\n")

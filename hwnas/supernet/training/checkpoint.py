@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hwnas import files
+from hwnas.differences import told
 from hwnas.errors import InputError
 from hwnas.supernet.pickle_scan import check_pickles
 
@@ -69,7 +70,7 @@ def load_checkpoint(path: Path, identity: dict[str, Any]) -> Checkpoint | None:
     for name, wanted in identity.items():
         if found.identity.get(name) != wanted:
             raise InputError(
-                f"{path} is of a run with another {name}: {found.identity.get(name)}, not {wanted}; "
+                f"{path} is of a run with another {name}: {told(found.identity.get(name), wanted)}; "
                 f"delete it to train anew, or name another output"
             )
     return found

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from hwnas.data import Dataset
+from hwnas.differences import told
 from hwnas.errors import InputError
 from hwnas.lock import held
 from hwnas.progress import Stopped
@@ -260,7 +261,7 @@ def _check_complete(output: Path, identity: dict[str, Any]) -> None:
     for name, wanted in identity.items():
         if getattr(info, name) != wanted:
             raise InputError(
-                f"{output} holds a supernet of another {name}: {getattr(info, name)}, not {wanted}; "
+                f"{output} holds a supernet of another {name}: {told(getattr(info, name), wanted)}; "
                 f"name another output"
             )
 

@@ -211,7 +211,9 @@ def test_a_complete_output_is_left_as_it_is(space, dataset, tmp_path: Path) -> N
     before = output.read_bytes()
     train(space, dataset, recipe, output, stop_at(1))
     assert output.read_bytes() == before
-    with pytest.raises(InputError, match="holds a supernet of another recipe"):
+    with pytest.raises(
+        InputError, match="holds a supernet of another recipe: epochs is 1, not 3; name another output"
+    ):
         train(space, dataset, RECIPE, output)
 
 
@@ -219,7 +221,7 @@ def test_a_checkpoint_of_another_run_is_refused(space, dataset, tmp_path: Path) 
     output = tmp_path / "net.safetensors"
     with pytest.raises(Stopped):
         train(space, dataset, RECIPE, output, stop_at(1))
-    with pytest.raises(InputError, match="of a run with another recipe"):
+    with pytest.raises(InputError, match="of a run with another recipe: seed is 0, not 1; delete it"):
         train(space, dataset, replace(RECIPE, seed=1), output)
     with pytest.raises(InputError, match="of a run with another data_fingerprint"):
         train(space, replace(dataset, fingerprint="f" * 16), RECIPE, output)
