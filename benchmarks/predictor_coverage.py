@@ -26,7 +26,9 @@ def coverage(data: Path, seeds: int) -> Iterator[tuple[dict[str, Any], Callable[
         "accuracy_imagenet.csv": (50, 100, 200, 500, 1000),
     }
     for file, sizes in files.items():
-        for metric in metric_columns(data / "ofa" / file):
+        for metric in (
+            one for one in metric_columns(data / "ofa" / file) if "_ms:" in one or one == "accuracy_top1"
+        ):
             every = read_measurements(data / "ofa" / file, space, metric)
             first = every.candidates.first_of_each()
             candidates, values = every.candidates[first], every.values[first]
