@@ -24,10 +24,6 @@ Data = Annotated[
     str,
     typer.Option("--data", help="Data set: digits, imagefolder:PATH, cifar10:PATH, or a registered name."),
 ]
-SupernetFile = Annotated[
-    Path | None,
-    typer.Option("--supernet", help="A trained supernet (.safetensors); without it the demo supernet."),
-]
 SpaceName = Annotated[
     str, typer.Option("--space", help="A space, as `hwnas spaces` lists them, or your own FILE.yaml.")
 ]

@@ -14,7 +14,6 @@ from hwnas.cli.options import (
     Json,
     Seed,
     StoreFile,
-    SupernetFile,
     dataset_for,
     opened_supernet,
     parsed_bits,
@@ -51,7 +50,13 @@ class SearchOptions:
             "Without it: cpu and cpu-ort.",
         ),
     ] = None
-    supernet: SupernetFile = None
+    supernet: Annotated[
+        Path | None,
+        typer.Option(
+            "--supernet",
+            help="A trained supernet (.safetensors), whose space is searched; without it the demo supernet.",
+        ),
+    ] = None
     data: Data = "digits"
     bits: Annotated[
         str | None,
