@@ -123,7 +123,9 @@ def _keeping(name: str, place: Path) -> Callable[[Running], bool]:
 
 def _remover(path: Path) -> Callable[[Running], None]:
     def remove(_running: Running) -> None:
-        subprocess.run(["rm", "-rf", str(path)], check=True)
+        # What is at work may write into a folder that is being emptied.
+        while subprocess.run(["rm", "-rf", str(path)]).returncode:
+            pass
 
     return remove
 
