@@ -55,7 +55,7 @@ def transfer(data: Path, seeds: int) -> Jobs:
         return some[first_to_measure(candidates[some], size, rng, sources=sources)]
 
     for size in (10, 30, 100):
-        for seed in range(min(seeds, 4)):
+        for seed in range(seeds):
             train = np.random.default_rng(100 + seed).permutation(pool)[:size]
             for setting in measured:
                 what = {"part": "transfer", "setting": setting.partition(":")[2], "size": size, "seed": seed}
@@ -96,7 +96,7 @@ def active(data: Path, seeds: int) -> Jobs:
         front[order] = np.maximum.accumulate(accuracy[order])
         matters = np.flatnonzero((np.abs(one.values / target - 1) < 0.15) & (front - accuracy < 0.5))
         best = float(accuracy[one.values <= target].max())
-        for seed in range(min(seeds, 4)):
+        for seed in range(seeds):
             for how in ("random", "active"):
 
                 def made(

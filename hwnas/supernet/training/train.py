@@ -107,6 +107,12 @@ def train(
         return output
     try:
         with _alone(output, group):
+            # Who held the output may have completed it while this one waited.
+            complete = torch.tensor([float(output.exists())], device=torch_device)
+            group.share_first([complete])
+            if complete.item():
+                _check_complete(output, identity)
+                return output
             trainer = Trainer(
                 space, dataset, recipe, torch_device=torch_device, workers=workers, group=group, start=start
             )

@@ -1,7 +1,10 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,6 +104,25 @@ def test_a_second_training_of_the_same_output_is_refused(space, dataset, tmp_pat
     train(space, dataset, RECIPE, output, second)
     assert len(said) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == [output.name, "other.safetensors"]
+
+
+def test_an_output_that_another_process_completes_meanwhile_is_not_trained_again(
+    space, dataset, tmp_path, monkeypatch
+) -> None:
+    recipe, output, steps = replace(RECIPE, epochs=1), tmp_path / "net.safetensors", []
+    train(space, dataset, recipe, tmp_path / "other.safetensors")
+
+    @contextmanager
+    def waiting(path: Path, wait_s: float) -> Iterator[None]:
+        shutil.copy(tmp_path / "other.safetensors", output)
+        yield
+
+    monkeypatch.setattr("hwnas.supernet.training.train.held", waiting)
+    assert train(space, dataset, recipe, output, steps.append) == output
+    assert not steps
+    output.unlink()
+    with pytest.raises(InputError, match="holds a supernet of another recipe: seed is 0, not 1"):
+        train(space, dataset, replace(recipe, seed=1), output)
 
 
 SMALL_SURVEY = Attentive(num_candidates=8, survey=Survey(start=0.3, networks=6, images=32))
