@@ -108,6 +108,8 @@ def main() -> NoReturn:
 
 
 def _fail_interrupted() -> NoReturn:
+    # One more Ctrl-C while Python ends would end it by the signal, with another exit code.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _fail("interrupted; repeat the same command to resume", Interrupted.exit_code)
 
 

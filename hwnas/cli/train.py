@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from hwnas.cli.fields import fields_as_options
+from hwnas.cli.interrupt import Interrupted
 from hwnas.cli.options import Data, Json, Seed, parsed_bits
 from hwnas.cli.output import print_json, say, showing_progress
 from hwnas.errors import HwnasError, InputError
@@ -183,8 +184,10 @@ def train(asked: TrainOptions) -> None:
         try:
             _train(asked, group, device, progress)
         except KeyboardInterrupt:
-            group.is_first_to(_SAY_WHY)  # the others see a process gone, and need not say so
-            raise
+            # The others see a process gone, or this one saw theirs: one of them says why.
+            if group.is_first_to(_SAY_WHY):
+                raise
+            raise SystemExit(Interrupted.exit_code) from None
         except HwnasError as error:
             if group.is_first_to(_SAY_WHY):
                 raise

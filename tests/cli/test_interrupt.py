@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -76,3 +78,16 @@ def test_a_command_that_keeps_nothing_does_not_say_that_it_can_be_resumed() -> N
     with pytest.raises(Interrupted, match="interrupted; nothing was kept: add -o FILE") as caught:
         keeping_nothing("add -o FILE")(interrupted)(2)
     assert caught.value.exit_code == 130
+
+
+def test_one_more_after_the_last_word_changes_nothing() -> None:
+    code = (
+        "import atexit, os, signal\n"
+        "from hwnas.cli import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "atexit.register(os.kill, os.getpid(), signal.SIGINT)\n"
+        "main._fail_interrupted()\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.returncode == 130
+    assert ran.stderr == "hwnas: interrupted; repeat the same command to resume\n"
