@@ -86,6 +86,12 @@ class Group:
                 _exchange(lambda whole=whole: distributed.broadcast(whole, 0))  # type: ignore[misc]
                 tensor.copy_(whole)
 
+    def first_says(self, what: bool, torch_device: str) -> bool:
+        """Returns what rank 0 says."""
+        said = torch.tensor([float(what)], device=torch_device)
+        self.share_first([said])
+        return bool(said.item())
+
     def part(self, total: int) -> slice:
         """Returns which of `total` things are this process's; it must be a multiple of the size."""
         each = total // self.size

@@ -100,31 +100,33 @@ def train(
     """
     identity = _identity(space, dataset, recipe, start)
     path = output.with_name(output.name + ".checkpoint")
-    if output.exists():
-        _check_complete(output, identity)
+    if _is_complete(output, identity):
         if group.rank == 0:
             path.unlink(missing_ok=True)  # a kill may have come between the two
         return output
+    with _telling_the_step(path), _alone(output, group):
+        # Who held the output may have completed it while this one waited.
+        if group.first_says(_is_complete(output, identity), torch_device):
+            return output
+        trainer = Trainer(
+            space, dataset, recipe, torch_device=torch_device, workers=workers, group=group, start=start
+        )
+        run = _Run(trainer, output, path, identity)
+        run.begin()
+        run.end(progress, tensorboard, checkpoint_seconds)
+    return output
+
+
+@contextmanager
+def _telling_the_step(path: Path) -> Iterator[None]:
+    """Adds to a message of processes that are gone from which step the same command goes on."""
     try:
-        with _alone(output, group):
-            # Who held the output may have completed it while this one waited.
-            complete = torch.tensor([float(output.exists())], device=torch_device)
-            group.share_first([complete])
-            if complete.item():
-                _check_complete(output, identity)
-                return output
-            trainer = Trainer(
-                space, dataset, recipe, torch_device=torch_device, workers=workers, group=group, start=start
-            )
-            run = _Run(trainer, output, path, identity)
-            run.begin()
-            run.end(progress, tensorboard, checkpoint_seconds)
+        yield
     except ProcessEnded as error:
         ending()
         raise ProcessEnded(
             f"{error}; repeat the same command to go on from step {saved_step(path)}"
         ) from error
-    return output
 
 
 @contextmanager
@@ -262,7 +264,10 @@ def _identity(space: Space, dataset: Dataset, recipe: TrainRecipe, start: Supern
     }
 
 
-def _check_complete(output: Path, identity: dict[str, Any]) -> None:
+def _is_complete(output: Path, identity: dict[str, Any]) -> bool:
+    """Whether the output is there; InputError where it is of another training."""
+    if not output.exists():
+        return False
     info = read_info(output)
     for name, wanted in identity.items():
         if getattr(info, name) != wanted:
@@ -270,6 +275,7 @@ def _check_complete(output: Path, identity: dict[str, Any]) -> None:
                 f"{output} holds a supernet of another {name}: {told(getattr(info, name), wanted)}; "
                 f"name another output"
             )
+    return True
 
 
 def _check_agreed(step: int, path: Path, trainer: Trainer) -> None:
